@@ -1,0 +1,215 @@
+// Package config is Gatehouse's one configuration file: its types, defaults,
+// validation, and the documentation of every key.
+//
+// The file is YAML. Every key is a field of [Config]; the field's tags are the
+// single source of the key's name (json), its documentation (doc), the words
+// it may hold (enum) and the words, or all values but the default, whose
+// feature this version does not have (later). [Load] reads a file strictly:
+// unknown and repeated keys, anchors and aliases are refused, and all errors
+// of the file come back at once, each with its line, its column and what to do
+// next. [Config.Document] prints a configuration as the documented YAML that
+// [Load] reads back to the same value.
+//
+// Secrets never stand in the file; they come by file name. Nothing here
+// reaches a stage of the gateway: internal/app fills the stages' own options.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is a whole configuration. It is a plain value: once loaded it is not
+// changed, so any goroutine may read it.
+type Config struct {
+	Listen       string            `json:"listen" doc:"Address of the data plane: the Bedrock routes and the chat API."`
+	AdminListen  string            `json:"admin_listen" doc:"Address of the admin API. Loopback, unless TLS is on. Empty: only the socket in the data directory."`
+	IngestListen string            `json:"ingest_listen" doc:"Address that takes pushed telemetry. Empty: off." later:"*"`
+	TLS          TLS               `json:"tls" doc:"TLS of every TCP listener."`
+	AccountID    string            `json:"account_id" doc:"Twelve digits: the account in the ARNs of our callers."`
+	Region       string            `json:"region" doc:"The region that callers sign for and that records name."`
+	Upstream     Upstream          `json:"upstream" doc:"Where admitted calls go."`
+	Registration Registration      `json:"registration" doc:"Who may register for the chat API."`
+	Chat         Chat              `json:"chat" doc:"The chat API."`
+	Audit        Audit             `json:"audit" doc:"What happens when the journal cannot record."`
+	Record       Record            `json:"record" doc:"What the journal keeps of calls."`
+	Limits       []Limit           `json:"limits" doc:"Limits: added to the shipped ones, or replacing the shipped one of the same name."`
+	Prices       Prices            `json:"prices" doc:"Prices over those of the model table: model id: {input, output, cache_read, cache_write} in USD per 1,000 tokens."`
+	Profiles     map[string]string `json:"profiles" doc:"ARN of an application inference profile, or of a provisioned, custom or imported model: the id of the base model it runs. An ARN that is not here is refused."`
+	Policy       Policy            `json:"policy" doc:"Policies."`
+	Network      Network           `json:"network" doc:"Which client addresses may call."`
+	Guard        Guard             `json:"guard" doc:"What texts may say."`
+	Alarms       []any             `json:"alarms" doc:"Alarms on metrics." later:"*"`
+	Notify       map[string]any    `json:"notify" doc:"Where messages go." later:"*"`
+	Content      Content           `json:"content" doc:"Own rules, hunts, guards, flows, lists and models."`
+	Respond      Respond           `json:"respond" doc:"What rules may do to callers."`
+	Mode         string            `json:"mode" doc:"enforce refuses; observe only records what would have been refused." enum:"enforce,observe" later:"observe"`
+}
+
+// TLS is how the TCP listeners speak TLS.
+type TLS struct {
+	Mode string `json:"mode" doc:"off; auto: a local authority in the data directory signs a certificate; files: cert and key." enum:"off,auto,files"`
+	Cert string `json:"cert" doc:"PEM file of the certificate chain, for mode files. Relative to this file."`
+	Key  string `json:"key" doc:"PEM file of the certificate's private key, for mode files. Relative to this file."`
+}
+
+// Upstream is where admitted calls go.
+type Upstream struct {
+	Kind                string   `json:"kind" doc:"emulator: the built-in one; bedrock: AWS, with the ordinary AWS credential chain; or the URL of a Bedrock-shaped endpoint."`
+	Regions             []string `json:"regions" doc:"AWS regions in order of preference."`
+	FirstContentTimeout Duration `json:"first_content_timeout" doc:"Longest wait for the first content of an answer."`
+	TotalTimeout        Duration `json:"total_timeout" doc:"Longest time of one call."`
+}
+
+// Registration is who may create an account for the chat API.
+type Registration struct {
+	Mode           string `json:"mode" doc:"open: anyone who reaches the listener; invite: users are added by an administrator; domains: e-mail addresses of listed domains." enum:"open,invite,domains" later:"domains"`
+	BeyondLoopback bool   `json:"beyond_loopback" doc:"Says explicitly that mode open is meant on a listener that others can reach."`
+	PerIPPerHour   int    `json:"per_ip_per_hour" doc:"Registrations one address (IPv6: /64) may make an hour."`
+}
+
+// Chat is the chat API.
+type Chat struct {
+	Model    string `json:"model" doc:"Id of the model that answers."`
+	BasePath string `json:"base_path" doc:"Prefix of the chat routes, such as /prod. Empty: none."`
+}
+
+// Audit is what happens when the journal cannot record.
+type Audit struct {
+	Mode string `json:"mode" doc:"strict: no call without its record; best_effort: serve, count and mark the gap." enum:"strict,best_effort" later:"best_effort"`
+}
+
+// Record is what the journal keeps of calls.
+type Record struct {
+	Bodies       string   `json:"bodies" doc:"full: requests and answers; hash: only their SHA-256; off: neither; redacted: with secrets masked." enum:"full,redacted,hash,off" later:"redacted"`
+	RetainBodies Duration `json:"retain_bodies" doc:"How long bodies are meant to be kept. This version erases none by age." later:"*"`
+	Retain       Duration `json:"retain" doc:"How long records are meant to be kept. This version deletes none by age." later:"*"`
+}
+
+// Limit is one limit: no more than Max of Measure in any Window, for each
+// value of Per.
+type Limit struct {
+	Name         string   `json:"name" doc:"The limit's name; that of a shipped limit replaces it."`
+	Per          []string `json:"per" doc:"What each count is kept for." enum:"key,user,team,ip,country,model,family,similar_prompt,everyone" later:"country,family,similar_prompt"`
+	Measure      string   `json:"measure" doc:"What is counted." enum:"requests,input_tokens,output_tokens,tokens,usd,concurrency,models" later:"input_tokens,output_tokens,tokens,usd,concurrency,models"`
+	Max          int64    `json:"max" doc:"The most that is admitted."`
+	Window       Window   `json:"window" doc:"A duration (sliding), day or month (UTC)."`
+	Match        Match    `json:"match" doc:"Which calls count. Empty lists match all."`
+	Action       string   `json:"action" doc:"What happens beyond max." enum:"refuse,wait,flag" later:"wait,flag"`
+	Wait         Duration `json:"wait" doc:"Longest wait, for action wait." later:"*"`
+	RefuseAs     string   `json:"refuse_as" doc:"throttling (SDKs retry) or quota (they do not). Empty: quota for day and month, throttling otherwise." enum:",throttling,quota"`
+	OnStoreError string   `json:"on_store_error" doc:"What holds while a shared store cannot be reached. Empty: the measure's own default." enum:",deny,local_share,allow" later:"deny,local_share,allow"`
+	Mode         string   `json:"mode" doc:"enforce or observe." enum:"enforce,observe" later:"observe"`
+}
+
+// Match is which calls a limit counts. Every list that is not empty must hold
+// the call's value.
+type Match struct {
+	Models  []string `json:"models" doc:"Globs over the normalised model id."`
+	Teams   []string `json:"teams" doc:"Teams."`
+	Users   []string `json:"users" doc:"Users."`
+	Schemes []string `json:"schemes" doc:"How the caller proved itself." enum:"sigv4,api_key,token"`
+}
+
+// Prices are prices over those of the model table. In the file, the models
+// stand beside the key unpriced.
+type Prices struct {
+	Unpriced string           `json:"unpriced" doc:"What happens to a call of a model without a price: deny, or charge the ceiling." enum:"deny,ceiling" later:"ceiling"`
+	Models   map[string]Price `json:",embed"`
+}
+
+// Price is what a model costs.
+type Price struct {
+	Input      Rate `json:"input" doc:"USD per 1,000 input tokens."`
+	Output     Rate `json:"output" doc:"USD per 1,000 output tokens."`
+	CacheRead  Rate `json:"cache_read" doc:"USD per 1,000 input tokens read from the prompt cache."`
+	CacheWrite Rate `json:"cache_write" doc:"USD per 1,000 input tokens written to the prompt cache."`
+}
+
+// Policy is the policies that decide whether a call may be made at all.
+type Policy struct {
+	Cedar []string `json:"cedar" doc:"Cedar policy files." later:"*"`
+}
+
+// Network is which client addresses may call.
+type Network struct {
+	Allow          []Prefix  `json:"allow" doc:"Networks (CIDR) or addresses that may call. Empty: all."`
+	Deny           []Prefix  `json:"deny" doc:"Networks (CIDR) or addresses that may not, whatever allow says."`
+	Countries      Countries `json:"countries" doc:"Countries, by a database of addresses."`
+	TrustedProxies []Prefix  `json:"trusted_proxies" doc:"Networks of the proxies whose X-Forwarded-For is believed."`
+}
+
+// Countries is which countries may call.
+type Countries struct {
+	Allow    []string `json:"allow" doc:"Two-letter codes that may call. Empty: all." later:"*"`
+	Deny     []string `json:"deny" doc:"Two-letter codes that may not." later:"*"`
+	Database string   `json:"database" doc:"File of the address database." later:"*"`
+}
+
+// Guard is what texts may say.
+type Guard struct {
+	Packs                 []string `json:"packs" doc:"Shipped rule packs. This version checks no texts." later:"*"`
+	Rules                 []any    `json:"rules" doc:"Own rules." later:"*"`
+	ApplyBedrockGuardrail string   `json:"apply_bedrock_guardrail" doc:"A guardrail, id:version, that is put on every call." later:"*"`
+}
+
+// Content is a directory of own content.
+type Content struct {
+	Dir string `json:"dir" doc:"Directory that overrides or adds rules, hunts, guards, flows, lists and models." later:"*"`
+}
+
+// Respond is what rules may do to callers.
+type Respond struct {
+	Enabled    bool     `json:"enabled" doc:"Lets rules throttle or block callers." later:"*"`
+	MaxPerHour int      `json:"max_per_hour" doc:"Responses an hour." later:"*"`
+	MaxTTL     Duration `json:"max_ttl" doc:"Longest life of a response." later:"*"`
+}
+
+// Default returns the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		Listen:       "127.0.0.1:8080",
+		AdminListen:  "127.0.0.1:8081",
+		TLS:          TLS{Mode: "off"},
+		AccountID:    "000000000000",
+		Region:       "us-east-1",
+		Upstream:     Upstream{Kind: "emulator", Regions: []string{"us-east-1"}, FirstContentTimeout: seconds(15), TotalTimeout: seconds(15 * 60)},
+		Registration: Registration{Mode: "open", PerIPPerHour: 5},
+		Chat:         Chat{Model: "cohere.command-text-v14"},
+		Audit:        Audit{Mode: "strict"},
+		Record:       Record{Bodies: "full", RetainBodies: days(30), Retain: days(365)},
+		Limits:       []Limit{},
+		Prices:       Prices{Unpriced: "deny", Models: map[string]Price{}},
+		Profiles:     map[string]string{},
+		Policy:       Policy{Cedar: []string{}},
+		Network: Network{
+			Allow: []Prefix{}, Deny: []Prefix{}, TrustedProxies: []Prefix{},
+			Countries: Countries{Allow: []string{}, Deny: []string{}},
+		},
+		Guard:   Guard{Packs: []string{"default"}, Rules: []any{}},
+		Alarms:  []any{},
+		Notify:  map[string]any{},
+		Respond: Respond{MaxPerHour: 20, MaxTTL: days(1)},
+		Mode:    "enforce",
+	}
+}
+
+// defaultLimit is what the keys hold that a limit leaves out.
+func defaultLimit() Limit {
+	return Limit{
+		Per: []string{}, Action: "refuse", Wait: seconds(5), Mode: "enforce",
+		Match: Match{Models: []string{}, Teams: []string{}, Users: []string{}, Schemes: []string{}},
+	}
+}
+
+func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }
+func days(n int) Duration    { return Duration(time.Duration(n) * 24 * time.Hour) }
+
+// Prefixes returns ps as the standard library's type.
+func Prefixes(ps []Prefix) []netip.Prefix {
+	out := make([]netip.Prefix, len(ps))
+	for i, p := range ps {
+		out[i] = netip.Prefix(p)
+	}
+	return out
+}

@@ -1,0 +1,186 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// What bounds a file before it is parsed.
+const (
+	maxFile  = 256 << 10
+	maxDepth = 16
+)
+
+// Flag is a value from the command line that stands over the file's.
+type Flag struct {
+	Name  string // as it was given, for errors: "--listen"
+	Key   string // the key it stands for: "listen", "tls.mode"
+	Value string
+}
+
+// Load reads the file at path, or takes the defaults when path is empty, puts
+// the flags over it and checks the whole. The error is an [Errors] holding
+// every mistake, or tells why the file could not be read.
+func Load(path string, flags ...Flag) (*Config, error) {
+	if path == "" {
+		return load("", nil, flags)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	return load(path, data, flags)
+}
+
+func load(path string, data []byte, flags []Flag) (*Config, error) {
+	c := Default()
+	d := decoder{file: path, at: map[string]place{}, unread: map[string]bool{}}
+	if len(data) > maxFile {
+		d.add(place{file: path}, fmt.Sprintf("the file is larger than %d KiB", maxFile>>10), "split own content into content.dir")
+	} else if root := d.parse(data); root != nil {
+		d.value(root, reflect.ValueOf(c).Elem(), field{})
+	}
+	c.rebase(filepath.Dir(path))
+	for _, f := range flags {
+		d.flag(c, f)
+	}
+	check(c, &d)
+	if len(d.errs) > 0 {
+		sortErrors(d.errs)
+		return nil, d.errs
+	}
+	return c, nil
+}
+
+// rebase makes the file names of the file relative to its own directory.
+func (c *Config) rebase(dir string) {
+	for _, name := range []*string{&c.TLS.Cert, &c.TLS.Key} {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(dir, *name)
+		}
+	}
+}
+
+// place is where a value was written.
+type place struct {
+	file      string
+	line, col int
+}
+
+// field is a value's key path and the tags that apply to it.
+type field struct {
+	path        string
+	enum, later []string
+}
+
+func (f field) child(name string, tag reflect.StructTag) field {
+	c := field{path: name}
+	if f.path != "" {
+		c.path = f.path + "." + name
+	}
+	if s, ok := tag.Lookup("enum"); ok {
+		c.enum = strings.Split(s, ",")
+	}
+	if s, ok := tag.Lookup("later"); ok {
+		c.later = strings.Split(s, ",")
+	}
+	return c
+}
+
+// decoder writes a syntax tree into a Config and collects what is wrong.
+type decoder struct {
+	file   string
+	at     map[string]place // by key path
+	unread map[string]bool  // key paths whose value is reported already
+	errs   Errors
+}
+
+func (d *decoder) add(p place, what, next string) {
+	d.errs = append(d.errs, &Error{File: p.file, Line: p.line, Col: p.col, What: what, Next: next})
+}
+
+func (d *decoder) addAt(n ast.Node, what, next string) { d.add(d.place(n.GetToken()), what, next) }
+
+func (d *decoder) place(t *token.Token) place {
+	if t == nil || t.Position == nil {
+		return place{file: d.file}
+	}
+	return place{d.file, t.Position.Line, t.Position.Column}
+}
+
+// parse returns the file's one mapping, or nil when it is empty or broken.
+func (d *decoder) parse(data []byte) ast.Node {
+	tokens := lexer.Tokenize(string(data))
+	if !d.tame(tokens) {
+		return nil
+	}
+	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		d.syntax(err)
+		return nil
+	}
+	var root ast.Node
+	for i, doc := range f.Docs {
+		switch {
+		case doc.Body == nil || doc.Body.Type() == ast.CommentType:
+		case i > 0:
+			d.addAt(doc.Body, "a second document", "keep one, without ---")
+		default:
+			root = doc.Body
+		}
+	}
+	if root == nil {
+		return nil
+	}
+	if _, ok := root.(ast.MapNode); !ok {
+		d.addAt(root, "the file is not a mapping", "write keys such as `listen: 127.0.0.1:8080`")
+		return nil
+	}
+	return root
+}
+
+func (d *decoder) syntax(err error) {
+	var e yaml.Error
+	if errors.As(err, &e) {
+		d.add(d.place(e.GetToken()), e.GetMessage(), "see `gatehouse config show` for the form")
+		return
+	}
+	d.add(place{file: d.file}, err.Error(), "")
+}
+
+// tame refuses, before anything is built from them, the tokens that let a
+// small file stand for a large one.
+func (d *decoder) tame(tokens token.Tokens) bool {
+	depth, before := 0, len(d.errs)
+	for _, t := range tokens {
+		switch t.Type {
+		case token.AnchorType, token.AliasType, token.MergeKeyType, token.TagType, token.DirectiveType:
+			d.add(d.place(t), "anchors, aliases, merge keys, tags and directives are not used", "write the value out, or quote it")
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		}
+		if depth > maxDepth {
+			d.add(d.place(t), fmt.Sprintf("nested deeper than %d", maxDepth), "")
+			return false
+		}
+	}
+	return len(d.errs) == before
+}

@@ -1,0 +1,176 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Duration is a length of time, written as `60s`, `15m`, `1h30m` or `30d`.
+type Duration time.Duration
+
+// UnmarshalText reads a duration that is positive and at most 100 years.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := ParseDuration(string(text))
+	if err != nil {
+		return err
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText writes the shortest form that is read back to the same value.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+func (d Duration) String() string {
+	const day = 24 * time.Hour
+	v := time.Duration(d)
+	if v >= day && v%day == 0 {
+		return strconv.FormatInt(int64(v/day), 10) + "d"
+	}
+	s := v.String() // 15m0s, 1h0m0s
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// ParseDuration reads a positive duration: Go's units, and d for days, which
+// stand first and alone or before the others (`1d12h`).
+func ParseDuration(s string) (time.Duration, error) {
+	bad := fmt.Errorf("bad duration %q: write a number and a unit, such as 60s, 15m, 24h or 30d", clip(s))
+	if len(s) > 32 {
+		return 0, bad
+	}
+	var total time.Duration
+	rest := s
+	if n, after, ok := strings.Cut(s, "d"); ok {
+		d, err := strconv.ParseUint(n, 10, 32)
+		if err != nil || d > 36500 {
+			return 0, bad
+		}
+		total, rest = time.Duration(d)*24*time.Hour, after
+	}
+	if rest != "" || total == 0 && rest == s {
+		v, err := time.ParseDuration(rest)
+		if err != nil || v < 0 || rest[0] == '+' {
+			return 0, bad
+		}
+		total += v
+	}
+	switch {
+	case total <= 0:
+		return 0, fmt.Errorf("duration %q must be more than zero", clip(s))
+	case total > 36500*24*time.Hour:
+		return 0, fmt.Errorf("duration %q is more than 100 years", clip(s))
+	}
+	return total, nil
+}
+
+// Window is a limit's window: a duration (sliding), `day` or `month` (UTC).
+type Window string
+
+// UnmarshalText refuses anything else.
+func (w *Window) UnmarshalText(text []byte) error {
+	s := string(text)
+	if s != "day" && s != "month" {
+		d, err := ParseDuration(s)
+		if err != nil {
+			return errors.New(err.Error() + "; or day, or month")
+		}
+		if d < time.Second {
+			return fmt.Errorf("window %q is shorter than a second", s)
+		}
+	}
+	*w = Window(s)
+	return nil
+}
+
+// Duration returns the length of a sliding window, or 0 for day and month.
+func (w Window) Duration() time.Duration {
+	d, err := ParseDuration(string(w))
+	if err != nil {
+		return 0
+	}
+	return d
+}
+
+// Prefix is a network in CIDR form, or one address. IPv4 addresses mapped into
+// IPv6 are unmapped; zones are refused.
+type Prefix netip.Prefix
+
+// UnmarshalText reads a network or an address.
+func (p *Prefix) UnmarshalText(text []byte) error {
+	v, err := ParsePrefix(string(text))
+	if err != nil {
+		return err
+	}
+	*p = Prefix(v)
+	return nil
+}
+
+// MarshalText writes the network in CIDR form.
+func (p Prefix) MarshalText() ([]byte, error) { return netip.Prefix(p).MarshalText() }
+
+// ParsePrefix reads `10.0.0.0/8`, `2001:db8::/32` or one address.
+func ParsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil || p.Addr().Is4In6() && p.Bits() < 96 {
+		return netip.Prefix{}, fmt.Errorf("bad network %q: write an address or a network, such as 10.0.0.0/8 or 2001:db8::/32", clip(s))
+	}
+	if p.Addr().Is4In6() {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	if p != p.Masked() {
+		return netip.Prefix{}, fmt.Errorf("network %q has bits set behind its length: write %s", clip(s), p.Masked())
+	}
+	return p, nil
+}
+
+// Rate is a price in nano-USD per million tokens, written as USD per 1,000
+// tokens. It is exact: no float is involved.
+type Rate int64
+
+// UnmarshalText reads a decimal number of at most twelve decimals.
+func (r *Rate) UnmarshalText(text []byte) error {
+	s := string(text)
+	whole, frac, _ := strings.Cut(s, ".")
+	bad := fmt.Errorf("bad price %q: write USD per 1,000 tokens as a plain decimal number of at most 12 decimals, such as 0.00025", clip(s))
+	if len(frac) > 12 || whole == "" || strings.HasSuffix(s, ".") || strings.ContainsAny(s, "+-_eExX") {
+		return bad
+	}
+	n, err := strconv.ParseInt(whole+frac+strings.Repeat("0", 12-len(frac)), 10, 64)
+	if err != nil {
+		return bad
+	}
+	*r = Rate(n)
+	return nil
+}
+
+// MarshalText writes USD per 1,000 tokens.
+func (r Rate) MarshalText() ([]byte, error) {
+	s := fmt.Sprintf("%d.%012d", int64(r)/1e12, int64(r)%1e12)
+	return []byte(strings.TrimSuffix(strings.TrimRight(s, "0"), ".")), nil
+}
+
+// maxRate is the highest price that is accepted, 1,000 USD per 1,000 tokens: it
+// leaves room to multiply.
+const maxRate = Rate(1000 * 1e12)
+
+// clip shortens what an error quotes.
+func clip(s string) string {
+	if len(s) > 40 {
+		return s[:40] + "…"
+	}
+	return s
+}
