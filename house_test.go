@@ -98,7 +98,6 @@ var testOnly = map[string]string{
 var heavy = map[string]struct{ importer, why string }{
 	"modernc.org/sqlite":         {"internal/store/sqlite", "a second user would go round the seam"},
 	"github.com/spf13/cobra":     {"cmd/gatehouse", "flags stop at the command"},
-	"github.com/goccy/go-yaml":   {"internal/config", "one configuration file, read once"},
 	"golang.org/x/crypto/argon2": {"internal/account", "passwords are hashed in one place"},
 }
 
