@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -29,6 +30,7 @@ type Call struct {
 
 	// What was asked, from the raw request line.
 	Operation       *bedrock.Operation // nil when the path is no known operation
+	Target          bedrock.Target     // with the path's decoded labels
 	Method          string
 	RawPath         string // the request-target's path as sent, never cleaned or decoded
 	RawQuery        string
@@ -38,9 +40,11 @@ type Call struct {
 	TLSCipher       string
 	IP              netip.Addr // the client, after trusted proxies, unmapped
 	UserAgent       string
-	SDKInvocationID string // amz-sdk-invocation-id
+	SDKInvocationID string      // amz-sdk-invocation-id
+	Header          http.Header // those of its headers that go to Bedrock
 
 	Principal *Principal // nil before authentication
+	CallerARN string     // the principal's name in records and messages
 
 	// What was read from the body.
 	Model          model.Ref
