@@ -1,0 +1,291 @@
+package journal
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+)
+
+// keepBuffer is the largest batch buffer that is kept for reuse.
+const keepBuffer = 8 << 20
+
+// flusher is the state of the one goroutine that writes.
+type flusher struct {
+	names []string // segments, oldest first, with their sizes
+	sizes []int64
+
+	file  File // newest segment of this opener; nil before the first commit
+	fresh bool // its name and header are not durable yet
+	lead  []byte
+	sync  uint64
+	end   int64 // where the next commit goes
+
+	seq   uint64 // last sealed frame
+	chain [32]byte
+	time  int64 // of the last sealed frame
+
+	spare *batch
+	tick  *time.Ticker
+}
+
+func (fl *flusher) start(j *Journal) {
+	fl.spare = new(batch)
+	fl.tick = time.NewTicker(time.Second)
+	j.lookAtSpace()
+	j.publish(0)
+}
+
+func (fl *flusher) close() error {
+	fl.tick.Stop()
+	if fl.file == nil {
+		return nil
+	}
+	return fl.file.Close()
+}
+
+// flush is the flusher's goroutine.
+func (j *Journal) flush() {
+	defer close(j.done)
+	for {
+		select {
+		case <-j.kick:
+			if !j.commit() {
+				return
+			}
+		case <-j.fl.tick.C:
+			j.lookAtSpace()
+		case <-j.quit:
+			j.commit()
+			return
+		}
+	}
+}
+
+// commit makes the next batch durable and wakes its waiters. It is false when
+// the journal has ended.
+func (j *Journal) commit() bool {
+	j.mu.Lock()
+	b := j.next
+	j.next = j.fl.spare
+	j.mu.Unlock()
+	j.since.Store(time.Now().UnixNano())
+	err := j.persist(b)
+	j.since.Store(0)
+	if err != nil {
+		j.latch(err, b)
+		return false
+	}
+	for _, w := range b.waiters {
+		w.ch <- nil
+	}
+	j.release(b)
+	return true
+}
+
+// release makes b empty for reuse.
+func (j *Journal) release(b *batch) {
+	n := len(b.buf)
+	b.buf = b.buf[:0]
+	if cap(b.buf) > keepBuffer {
+		b.buf = nil
+	}
+	clear(b.waiters)
+	b.waiters = b.waiters[:0]
+	j.fl.spare = b
+	j.mu.Lock()
+	j.held -= n
+	j.mu.Unlock()
+}
+
+// latch ends the journal for good: b and all that is queued behind it fail.
+func (j *Journal) latch(cause error, b *batch) {
+	err := fmt.Errorf("%w: %w", ErrFailed, cause)
+	j.mu.Lock()
+	j.err = err
+	next := j.next
+	j.next = new(batch)
+	j.held = 0
+	j.mu.Unlock()
+	close(j.failed)
+	j.o.Log.Error("journal failed", "dir", j.o.Dir, "error", cause)
+	for _, b := range []*batch{b, next} {
+		for _, w := range b.waiters {
+			w.ch <- err
+		}
+	}
+}
+
+// persist writes and syncs one batch. Its error is final.
+func (j *Journal) persist(b *batch) error {
+	if len(b.buf) == 0 {
+		return nil
+	}
+	if err := j.roll(b.buf); err != nil {
+		return err
+	}
+	j.sealAll(b.buf)
+	for {
+		err := j.write(b.buf)
+		if err == nil {
+			break
+		}
+		if !noSpace(err) {
+			return err
+		}
+		if err := j.awaitSpace(err); err != nil {
+			return err
+		}
+	}
+	return j.settle(int64(len(b.buf)))
+}
+
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// roll begins a new segment if buf does not fit in this one. The file itself
+// is made by write, which can be tried again.
+func (j *Journal) roll(buf []byte) error {
+	fl := &j.fl
+	if fl.file != nil {
+		if fl.end+int64(len(buf)) <= j.o.SegmentBytes {
+			return nil
+		}
+		if err := fl.file.Close(); err != nil {
+			return err
+		}
+		fl.file = nil
+	}
+	var marker [8]byte
+	rand.Read(marker[:])
+	fl.fresh, fl.end, fl.sync = true, 0, be.Uint64(marker[:])
+	h := header{version: version, first: fl.seq + 1, sync: fl.sync, prev: fl.chain}
+	fl.names = append(fl.names, segmentName(h.first))
+	fl.sizes = append(fl.sizes, 0)
+	fl.lead = h.append(fl.lead[:0])
+	if j.o.Snapshot != nil {
+		state := j.o.Snapshot()
+		if len(state) > maxFrame-frameHead {
+			return fmt.Errorf("snapshot of %d bytes: %w", len(state), ErrTooLarge)
+		}
+		fl.lead = appendFrame(fl.lead, KindSnapshot, frameTime(buf), state, nil, &emptySum)
+	}
+	return nil
+}
+
+// sealAll numbers and chains the frames of a commit: those of lead, then those of buf.
+func (j *Journal) sealAll(buf []byte) {
+	fl := &j.fl
+	var index uint32
+	if len(fl.lead) > headerSize {
+		index = fl.sealFrames(fl.lead[headerSize:], 0)
+	}
+	fl.sealFrames(buf, index)
+}
+
+func (fl *flusher) sealFrames(b []byte, index uint32) uint32 {
+	for len(b) > 0 {
+		fl.seq++
+		fl.chain, fl.time = seal(b, fl.sync, fl.seq, index, fl.time, &fl.chain)
+		index++
+		b = b[frameSize(b):]
+	}
+	return index
+}
+
+// write puts lead and buf at the end of the segment. When it fails for want of
+// space, nothing of them is left in the file.
+func (j *Journal) write(buf []byte) error {
+	fl := &j.fl
+	name := j.path(fl.names[len(fl.names)-1])
+	if fl.file == nil {
+		f, err := j.o.FS.Open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+		if err != nil {
+			return err
+		}
+		fl.file = f
+	}
+	all := buf
+	if len(fl.lead) > 0 {
+		all = append(fl.lead, buf...)
+		fl.lead = all[:len(fl.lead)]
+	}
+	_, err := fl.file.WriteAt(all, fl.end)
+	if err == nil {
+		return nil
+	}
+	if terr := fl.file.Truncate(fl.end); terr != nil {
+		return fmt.Errorf("cut half-written commit: %v (after: %v)", terr, err)
+	}
+	return err
+}
+
+// settle syncs what write wrote, and accounts for it.
+func (j *Journal) settle(n int64) error {
+	fl := &j.fl
+	if err := fl.file.Sync(); err != nil {
+		return err
+	}
+	n += int64(len(fl.lead))
+	fl.end += n
+	fl.sizes[len(fl.sizes)-1] = fl.end
+	fl.lead = fl.lead[:0]
+	if cap(fl.lead) > keepBuffer {
+		fl.lead = nil
+	}
+	if fl.fresh {
+		fl.fresh = false
+		if err := j.o.FS.SyncDir(j.o.Dir); err != nil {
+			return err
+		}
+		j.trim()
+	}
+	j.publish(1)
+	if j.Level() == Full {
+		j.lookAtSpace()
+	}
+	return nil
+}
+
+// trim deletes the oldest segments so that a whole new one stays below
+// MaxBytes. Each removal is made durable before the next, so that what is
+// left is always the newest part.
+func (j *Journal) trim() {
+	fl := &j.fl
+	for j.o.MaxBytes > 0 && len(fl.names) > 1 {
+		sealed := sum(fl.sizes[:len(fl.sizes)-1])
+		if sealed+max(fl.end, j.o.SegmentBytes) <= j.o.MaxBytes {
+			return
+		}
+		err := j.o.FS.Remove(j.path(fl.names[0]))
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = j.o.FS.SyncDir(j.o.Dir)
+		}
+		if err != nil {
+			j.o.Log.Error("delete oldest journal segment", "dir", j.o.Dir, "error", err)
+			return
+		}
+		fl.names, fl.sizes = fl.names[1:], fl.sizes[1:]
+	}
+}
+
+func sum(sizes []int64) (n int64) {
+	for _, s := range sizes {
+		n += s
+	}
+	return n
+}
+
+// publish brings Stats up to date.
+func (j *Journal) publish(commits uint64) {
+	fl := &j.fl
+	j.statsMu.Lock()
+	defer j.statsMu.Unlock()
+	s := &j.stats
+	s.Seq, s.Head, s.Segments, s.Bytes = fl.seq, fl.chain, len(fl.names), sum(fl.sizes)
+	s.Commits += commits
+}
