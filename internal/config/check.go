@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gatehouse/internal/bedrock/model"
 )
 
 // checker reports what is wrong with values that were read.
@@ -58,8 +60,8 @@ var (
 	regionRE  = regexp.MustCompile(`^[a-z]{2}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$`)
 	nameRE    = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 	baseRE    = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
+	domainRE  = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
 	profileRE = regexp.MustCompile(`^arn:aws[a-z-]*:(bedrock|sagemaker):[a-z0-9-]+:[0-9]{12}:[a-z-]+/[A-Za-z0-9._:/-]{1,512}$`)
-	modelRE   = regexp.MustCompile(`^[a-z0-9-]{1,63}\.[A-Za-z0-9.:-]{1,127}$`)
 )
 
 func (k *checker) listeners() {
@@ -134,9 +136,7 @@ func (k *checker) names() {
 		k.bad("account_id", fmt.Sprintf("bad account %q", clip(c.AccountID)), "write twelve digits")
 	}
 	k.region("region", c.Region)
-	if !modelRE.MatchString(c.Chat.Model) {
-		k.bad("chat.model", fmt.Sprintf("bad model id %q", clip(c.Chat.Model)), "see `gatehouse models list`")
-	}
+	k.model("chat.model", c.Chat.Model)
 	if !baseRE.MatchString(c.Chat.BasePath) || strings.Contains(c.Chat.BasePath, "/.") {
 		k.bad("chat.base_path", fmt.Sprintf("bad path %q", clip(c.Chat.BasePath)), "write a path such as /prod, without a slash at its end")
 	}
@@ -174,8 +174,19 @@ func isEndpoint(s string) bool {
 
 func (k *checker) registration() {
 	r := k.c.Registration
-	if r.PerIPPerHour < 1 {
-		k.bad("registration.per_ip_per_hour", "must be at least 1", "use mode invite to close registration")
+	if r.PerIPPerHour < 1 || r.PerIPPerHour > 1000 {
+		k.bad("registration.per_ip_per_hour", "must be 1 to 1000", "use mode invite to close registration")
+	}
+	switch {
+	case r.Mode == "domains" && len(r.Domains) == 0:
+		k.bad("registration.domains", "is empty", "name a domain")
+	case r.Mode != "domains" && len(r.Domains) > 0:
+		k.bad("registration.domains", "is used with mode domains only", "set registration.mode to domains or remove the key")
+	}
+	for i, d := range r.Domains {
+		if !domainRE.MatchString(d) {
+			k.bad(fmt.Sprintf("registration.domains[%d]", i), fmt.Sprintf("bad domain %q", clip(d)), "write a domain such as example.com, in lower case")
+		}
 	}
 	if r.Mode == "open" && !r.BeyondLoopback && !IsLoopback(k.c.Listen) {
 		k.bad("listen", fmt.Sprintf("registration is open and others can reach %s", k.c.Listen),
@@ -211,15 +222,9 @@ func (k *checker) limit(i int) {
 
 func (k *checker) prices() {
 	for id, p := range k.c.Prices.Models {
-		key := "prices." + id
-		if !modelRE.MatchString(id) {
-			k.bad(key, "is no model id", "see `gatehouse models list`")
-		}
-		if p.Input == 0 {
-			k.bad(key+".input", "must be more than zero", "write USD per 1,000 input tokens")
-		}
-		if max(p.Input, p.Output, p.CacheRead, p.CacheWrite) > maxRate {
-			k.bad(key, "is more than 1,000 USD per 1,000 tokens", "prices are per 1,000 tokens")
+		_, err := model.Default().WithPrices(map[string]model.Decimals{id: p.Decimals()})
+		if err != nil {
+			k.bad("prices."+id, strings.TrimPrefix(err.Error(), "prices: "+id+": "), "write a model id, and USD per 1,000 tokens such as 0.00025")
 		}
 	}
 }
@@ -229,9 +234,17 @@ func (k *checker) profiles() {
 		if !profileRE.MatchString(arn) {
 			k.bad("profiles."+arn, "is no ARN of a profile or model", "write arn:aws:bedrock:REGION:ACCOUNT:application-inference-profile/ID")
 		}
-		if !modelRE.MatchString(id) {
-			k.bad("profiles."+arn, fmt.Sprintf("bad model id %q", clip(id)), "see `gatehouse models list`")
-		}
+		k.model("profiles."+arn, id)
+	}
+}
+
+// model reports an id that neither the model table nor the prices have.
+func (k *checker) model(key, id string) {
+	if _, priced := k.c.Prices.Models[id]; priced {
+		return
+	}
+	if _, err := model.Default().Resolve(id); err != nil {
+		k.bad(key, fmt.Sprintf("unknown model %q", clip(id)), "see `gatehouse models list`")
 	}
 }
 

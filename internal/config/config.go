@@ -17,6 +17,8 @@ package config
 import (
 	"net/netip"
 	"time"
+
+	"gatehouse/internal/bedrock/model"
 )
 
 // Config is a whole configuration. It is a plain value: once loaded it is not
@@ -34,7 +36,7 @@ type Config struct {
 	Audit        Audit             `json:"audit" doc:"What happens when the journal cannot record."`
 	Record       Record            `json:"record" doc:"What the journal keeps of calls."`
 	Limits       []Limit           `json:"limits" doc:"Limits: added to the shipped ones, or replacing the shipped one of the same name."`
-	Prices       Prices            `json:"prices" doc:"Prices over those of the model table: model id: {input, output, cache_read, cache_write} in USD per 1,000 tokens."`
+	Prices       Prices            `json:"prices" doc:"Prices over those of the model table: model id: {input, output, cache_read, cache_write} in USD per 1,000 tokens. A model that the table lacks is added."`
 	Profiles     map[string]string `json:"profiles" doc:"ARN of an application inference profile, or of a provisioned, custom or imported model: the id of the base model it runs. An ARN that is not here is refused."`
 	Policy       Policy            `json:"policy" doc:"Policies."`
 	Network      Network           `json:"network" doc:"Which client addresses may call."`
@@ -63,9 +65,10 @@ type Upstream struct {
 
 // Registration is who may create an account for the chat API.
 type Registration struct {
-	Mode           string `json:"mode" doc:"open: anyone who reaches the listener; invite: users are added by an administrator; domains: e-mail addresses of listed domains." enum:"open,invite,domains" later:"domains"`
-	BeyondLoopback bool   `json:"beyond_loopback" doc:"Says explicitly that mode open is meant on a listener that others can reach."`
-	PerIPPerHour   int    `json:"per_ip_per_hour" doc:"Registrations one address (IPv6: /64) may make an hour."`
+	Mode           string   `json:"mode" doc:"open: anyone who reaches the listener; invite: users are added by an administrator; domains: e-mail addresses of listed domains." enum:"open,invite,domains"`
+	Domains        []string `json:"domains" doc:"Domains of e-mail addresses, for mode domains."`
+	BeyondLoopback bool     `json:"beyond_loopback" doc:"Says explicitly that mode open is meant on a listener that others can reach."`
+	PerIPPerHour   int      `json:"per_ip_per_hour" doc:"Registrations one address (IPv6: /64) may make an hour."`
 }
 
 // Chat is the chat API.
@@ -118,12 +121,18 @@ type Prices struct {
 	Models   map[string]Price `json:",embed"`
 }
 
-// Price is what a model costs.
+// Price is what a model costs, as decimal text. Empty: as in the model table.
 type Price struct {
-	Input      Rate `json:"input" doc:"USD per 1,000 input tokens."`
-	Output     Rate `json:"output" doc:"USD per 1,000 output tokens."`
-	CacheRead  Rate `json:"cache_read" doc:"USD per 1,000 input tokens read from the prompt cache."`
-	CacheWrite Rate `json:"cache_write" doc:"USD per 1,000 input tokens written to the prompt cache."`
+	Input      string `json:"input" doc:"USD per 1,000 input tokens."`
+	Output     string `json:"output" doc:"USD per 1,000 output tokens."`
+	CacheRead  string `json:"cache_read" doc:"USD per 1,000 input tokens read from the prompt cache."`
+	CacheWrite string `json:"cache_write" doc:"USD per 1,000 input tokens written to the prompt cache."`
+	Image      string `json:"image" doc:"USD an image."`
+}
+
+// Decimals returns the price in the words of the model table.
+func (p Price) Decimals() model.Decimals {
+	return model.Decimals{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, Image: p.Image}
 }
 
 // Policy is the policies that decide whether a call may be made at all.
@@ -174,7 +183,7 @@ func Default() *Config {
 		AccountID:    "000000000000",
 		Region:       "us-east-1",
 		Upstream:     Upstream{Kind: "emulator", Regions: []string{"us-east-1"}, FirstContentTimeout: seconds(15), TotalTimeout: seconds(15 * 60)},
-		Registration: Registration{Mode: "open", PerIPPerHour: 5},
+		Registration: Registration{Mode: "open", Domains: []string{}, PerIPPerHour: 5},
 		Chat:         Chat{Model: "cohere.command-text-v14"},
 		Audit:        Audit{Mode: "strict"},
 		Record:       Record{Bodies: "full", RetainBodies: days(30), Retain: days(365)},

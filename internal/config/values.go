@@ -137,36 +137,6 @@ func ParsePrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// Rate is a price in nano-USD per million tokens, written as USD per 1,000
-// tokens. It is exact: no float is involved.
-type Rate int64
-
-// UnmarshalText reads a decimal number of at most twelve decimals.
-func (r *Rate) UnmarshalText(text []byte) error {
-	s := string(text)
-	whole, frac, _ := strings.Cut(s, ".")
-	bad := fmt.Errorf("bad price %q: write USD per 1,000 tokens as a plain decimal number of at most 12 decimals, such as 0.00025", clip(s))
-	if len(frac) > 12 || whole == "" || strings.HasSuffix(s, ".") || strings.ContainsAny(s, "+-_eExX") {
-		return bad
-	}
-	n, err := strconv.ParseInt(whole+frac+strings.Repeat("0", 12-len(frac)), 10, 64)
-	if err != nil {
-		return bad
-	}
-	*r = Rate(n)
-	return nil
-}
-
-// MarshalText writes USD per 1,000 tokens.
-func (r Rate) MarshalText() ([]byte, error) {
-	s := fmt.Sprintf("%d.%012d", int64(r)/1e12, int64(r)%1e12)
-	return []byte(strings.TrimSuffix(strings.TrimRight(s, "0"), ".")), nil
-}
-
-// maxRate is the highest price that is accepted, 1,000 USD per 1,000 tokens: it
-// leaves room to multiply.
-const maxRate = Rate(1000 * 1e12)
-
 // clip shortens what an error quotes.
 func clip(s string) string {
 	if len(s) > 40 {
