@@ -581,3 +581,21 @@ func BenchmarkReader(b *testing.B) {
 		}
 	})
 }
+
+// Ready must not promise a frame that Next would wait for, nor deny one it has.
+func TestReaderReady(t *testing.T) {
+	one := eventstream.AppendEvent(nil, "messageStart", []byte(`{"role":"assistant"}`))
+	two := append(eventstream.AppendEvent(nil, "messageStop", []byte(`{}`)), one...)
+	for cut := range len(two) {
+		r := eventstream.NewReader(bytes.NewReader(append(one[:len(one):len(one)], two[:cut]...)), 0)
+		if r.Ready() {
+			t.Fatal("ready before anything was read")
+		}
+		if _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := r.Ready(), cut >= len(two)-len(one); got != want {
+			t.Errorf("with %d bytes of the next frames: ready %v, want %v", cut, got, want)
+		}
+	}
+}

@@ -113,6 +113,17 @@ func (r *Reader) Next() (Frame, error) {
 	return f, nil
 }
 
+// Ready reports whether the next frame has arrived whole, so that Next will not
+// wait for it.
+func (r *Reader) Ready() bool {
+	have := r.buf[r.start:r.end]
+	if len(have) < preludeLen {
+		return false
+	}
+	total, reason := prelude(have, r.max)
+	return reason != "" || len(have) >= total
+}
+
 // malformed makes a format error the last thing this Reader says.
 func (r *Reader) malformed(reason string) error {
 	r.err = &FormatError{Offset: r.offset, Reason: reason}

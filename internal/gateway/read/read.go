@@ -1,0 +1,95 @@
+// Package read takes in the body of a request: first its bytes, bounded in
+// number and pace ([Budget.Body]); then, once the caller is known, its meaning
+// ([Reader.Parse]), read by one strict parser over exactly the bytes that are
+// forwarded, so that what was judged is what a model gets to see.
+package read
+
+import (
+	"errors"
+	"sync"
+
+	"gatehouse/internal/bedrock"
+	"gatehouse/internal/bedrock/model"
+	"gatehouse/internal/call"
+	"gatehouse/internal/strictjson"
+)
+
+const (
+	maxDepth = 32
+	maxNodes = 1 << 20
+)
+
+// Reader is safe for concurrent use.
+type Reader struct {
+	models *model.Table
+	docs   sync.Pool // *strictjson.Document
+}
+
+// New returns a Reader that knows the models of t.
+func New(t *model.Table) *Reader {
+	return &Reader{models: t, docs: sync.Pool{New: func() any { return new(strictjson.Document) }}}
+}
+
+// Parse fills in what c's target and body say: model, max tokens, estimate,
+// guardrail. It refuses a model that cannot be named for certain and a body that
+// another reader could understand differently or that says more than we do understand.
+func (rd *Reader) Parse(c *call.Call) *call.Refusal {
+	if c.Target.Model != "" && c.Operation.Name != "GetInferenceProfile" {
+		if ref := rd.resolve(c); ref != nil {
+			return ref
+		}
+	}
+	if !c.Operation.HasBody {
+		if len(c.Body) > 0 {
+			return call.Malformed.With("a body on " + c.Operation.Name)
+		}
+		return nil
+	}
+	doc := rd.docs.Get().(*strictjson.Document)
+	defer rd.docs.Put(doc)
+	if err := doc.Parse(c.Body, strictjson.Options{Depth: maxDepth, MaxNodes: maxNodes}); err != nil {
+		return call.Malformed.With(err.Error())
+	}
+	return fill(c, family(c), doc)
+}
+
+func (rd *Reader) resolve(c *call.Call) *call.Refusal {
+	ref, err := rd.models.Resolve(c.Target.Model)
+	switch {
+	case errors.Is(err, model.ErrDenied):
+		return call.ModelDenied.With(err.Error())
+	case err != nil:
+		return call.UnknownModel.With(err.Error())
+	}
+	c.Model = ref
+	return nil
+}
+
+func family(c *call.Call) *bedrock.Family {
+	if c.Operation.Body != "" {
+		return bedrock.FamilyOf(c.Operation.Body)
+	}
+	return bedrock.FamilyOf(c.Model.Family)
+}
+
+// fill reads c's body with the family's row.
+func fill(c *call.Call, f *bedrock.Family, doc *strictjson.Document) *call.Refusal {
+	if f == nil {
+		return call.UnparsedBody.With("no body shape is known for family " + c.Model.Family)
+	}
+	if unknown := f.Unknown(doc); len(unknown) > 0 {
+		return call.UnparsedBody.With("member not understood: " + unknown[0])
+	}
+	for _, n := range f.MaxTokensNodes(doc) {
+		bound, ok := doc.Int(n)
+		if !ok || bound < 1 || c.Model.Model != nil && c.Model.MaxOutput > 0 && bound > c.Model.MaxOutput {
+			return call.BadMaxTokens.With("max tokens out of range")
+		}
+		c.MaxTokens = max(c.MaxTokens, bound)
+	}
+	f.Texts(doc, func(n strictjson.Node, _ string) {
+		start, end := doc.Span(n)
+		c.InputEstimate += int64(end - start)
+	})
+	return nil
+}

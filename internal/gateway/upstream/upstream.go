@@ -1,0 +1,288 @@
+// Package upstream makes an admitted call at Bedrock: it builds the request anew
+// out of what the gateway read, signs it with the gateway's own credentials, and
+// carries the answer back — whole, or frame by frame — while it measures usage.
+//
+// Nothing of the caller's request is passed through but the body's exact bytes,
+// the model's path segment and the few headers of [passed]. The upstream's host
+// comes from configuration alone.
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"gatehouse/internal/bedrock"
+	"gatehouse/internal/call"
+	"gatehouse/internal/sigv4"
+)
+
+// Credentials supplies the gateway's own AWS credentials. It is called for every
+// request and must cache.
+type Credentials interface {
+	Retrieve(ctx context.Context) (sigv4.Credentials, error)
+}
+
+// Options configure an Upstream.
+type Options struct {
+	Region       string
+	Runtime      *url.URL // bedrock-runtime's endpoint
+	Control      *url.URL // bedrock's endpoint, for the read-only control plane
+	Credentials  Credentials
+	FirstContent time.Duration // until a stream's first frame
+	Total        time.Duration // until the last byte of any answer
+	TLS          *tls.Config   // roots and minimum version; nil: the system's
+	UserAgent    string
+	Log          *slog.Logger
+}
+
+// Upstream is safe for concurrent use.
+type Upstream struct {
+	o       Options
+	runtime endpoint
+	control endpoint
+	signer  *sigv4.Signer
+}
+
+type endpoint struct {
+	*pool
+	host string
+	base string // path before the operation's
+}
+
+// Answer is where an answer goes. Its methods return an error when the caller is
+// gone. Start, Frames, Part and Finish are for streams.
+type Answer interface {
+	// Whole sends a complete answer. res has its usage and cost.
+	Whole(status int, header http.Header, body []byte, res *call.Result) error
+	// Start sends the head of a stream.
+	Start(header http.Header) error
+	// Frames sends whole frames; flush says that no more is at hand.
+	Frames(raw []byte, flush bool) error
+	// Part records frames that have been sent.
+	Part(frames []byte) error
+	// Finish is called before the end of a stream, with its usage and cost.
+	Finish(res *call.Result)
+	// Refuse answers with a refusal of our own.
+	Refuse(ref *call.Refusal)
+}
+
+const (
+	maxAnswer = 64 << 20 // a whole answer: some images
+	maxError  = 1 << 20  // an error's body
+)
+
+// New returns an Upstream. It opens no connection yet.
+func New(o Options) *Upstream {
+	conf := o.TLS
+	if conf == nil {
+		conf = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	at := func(u *url.URL) endpoint {
+		return endpoint{pool: newPool(u, conf), host: u.Host, base: strings.TrimSuffix(u.EscapedPath(), "/")}
+	}
+	return &Upstream{o: o, runtime: at(o.Runtime), control: at(o.Control), signer: new(sigv4.Signer)}
+}
+
+// Close closes the idle connections.
+func (u *Upstream) Close() {
+	u.runtime.closeIdle()
+	u.control.closeIdle()
+}
+
+// forward is one call on its way.
+type forward struct {
+	u     *Upstream
+	c     *call.Call
+	a     Answer
+	res   *call.Result
+	start time.Time
+	conn  *conn
+	keep  bool // the connection may be used again
+}
+
+// Forward makes the call and answers it. It fills res but for Time and Settled,
+// and returns when the last byte was sent or the caller is gone. ctx is the
+// caller's: its end closes the upstream connection, so that Bedrock stops too.
+func (u *Upstream) Forward(ctx context.Context, c *call.Call, a Answer, res *call.Result) {
+	f := &forward{u: u, c: c, a: a, res: res, start: time.Now()}
+	res.Region = u.o.Region
+	defer func() { res.Latency = time.Since(f.start) }()
+	resp, err := f.send(ctx)
+	if err != nil {
+		f.unreachable(ctx, err)
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { f.conn.SetDeadline(time.Unix(1, 0)) })
+	defer func() {
+		if stop() && f.keep {
+			u.endpointOf(c).put(f.conn)
+		} else {
+			f.conn.Close()
+		}
+	}()
+	f.answer(ctx, resp)
+}
+
+func (u *Upstream) endpointOf(c *call.Call) *endpoint {
+	if c.Operation.Plane == bedrock.Control {
+		return &u.control
+	}
+	return &u.runtime
+}
+
+// send writes the request and reads the head of the answer. A pooled connection
+// that turns out to be closed is replaced once; nothing else is tried again, since
+// the SDKs retry and a second attempt may cost twice.
+func (f *forward) send(ctx context.Context) (*http.Response, error) {
+	creds, err := f.u.o.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	to := f.u.endpointOf(f.c)
+	head := f.u.head(f.c, to, creds, f.start)
+	for fresh := false; ; fresh = true {
+		f.conn, err = to.get(ctx, fresh)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := f.exchange(ctx, head)
+		if err == nil {
+			return resp, nil
+		}
+		f.conn.Close()
+		if err != errStale || fresh {
+			return nil, err
+		}
+	}
+}
+
+func (f *forward) exchange(ctx context.Context, head []byte) (*http.Response, error) {
+	conn := f.conn
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	limit := f.start.Add(f.u.o.Total)
+	if f.c.Operation.Stream {
+		limit = f.start.Add(f.u.o.FirstContent)
+	}
+	conn.SetDeadline(limit)
+	f.res.Worked = true // from here on Bedrock may have seen it
+	resp, err := conn.roundTrip(head, f.c.Body, postRequest)
+	if !stop() && err == nil {
+		return nil, context.Cause(ctx)
+	}
+	return resp, err
+}
+
+var postRequest = &http.Request{Method: http.MethodPost}
+
+// unreachable answers a call to which there was no answer.
+func (f *forward) unreachable(ctx context.Context, err error) {
+	f.res.Outcome, f.res.Body = call.Unreachable, nil
+	ref := call.UpstreamUnavailable
+	switch {
+	case ctx.Err() != nil:
+		f.res.Outcome = call.ClientGone
+	case isTimeout(err):
+		ref = call.UpstreamTimeout
+	}
+	if f.conn == nil {
+		f.res.Worked = false
+	}
+	f.u.o.Log.Warn("upstream", "call", f.c.ID, "err", err)
+	f.refuse(ref)
+}
+
+func (f *forward) refuse(ref *call.Refusal) {
+	f.res.Status, f.res.ErrorType, f.res.Message = ref.Status, ref.Type, ref.Message
+	f.a.Refuse(ref)
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// answer carries the response to the caller.
+func (f *forward) answer(ctx context.Context, resp *http.Response) {
+	if id := resp.Header.Get("X-Amzn-Requestid"); plainID(id) {
+		f.c.RequestID = id
+	}
+	f.res.Status = resp.StatusCode
+	f.res.ContentType = resp.Header.Get("Content-Type")
+	switch {
+	case resp.StatusCode/100 == 2 && f.c.Operation.Stream:
+		f.stream(ctx, resp)
+	case resp.StatusCode/100 == 2:
+		f.whole(ctx, resp)
+	default:
+		f.failed(ctx, resp)
+	}
+}
+
+// whole carries a complete answer.
+func (f *forward) whole(ctx context.Context, resp *http.Response) {
+	body, ok := f.readAll(resp, maxAnswer)
+	if !ok {
+		f.res.Outcome = call.Truncated
+		if ctx.Err() != nil {
+			f.res.Outcome = call.ClientGone
+		}
+		f.estimate(0)
+		f.refuse(call.UpstreamUnavailable)
+		return
+	}
+	f.res.Outcome, f.res.Body = call.OK, body
+	f.res.FirstByte = time.Since(f.start)
+	f.measure(resp.Header, body)
+	if f.a.Whole(resp.StatusCode, responseHeaders(resp.Header), body, f.res) != nil {
+		f.res.Outcome = call.ClientGone
+	}
+}
+
+// failed carries Bedrock's error, without what it says about our own identity.
+func (f *forward) failed(ctx context.Context, resp *http.Response) {
+	body, ok := f.readAll(resp, maxError)
+	f.res.Outcome = call.Upstream
+	if !ok || resp.StatusCode < 400 || resp.StatusCode > 599 { // a redirect is never followed
+		f.refuse(call.UpstreamUnavailable)
+		return
+	}
+	code := errorCode(resp.Header, body)
+	f.res.Worked = worked(resp.StatusCode, code)
+	if ourCredentials[code] {
+		f.u.o.Log.Error("upstream refused the gateway's own credentials", "call", f.c.ID, "code", code)
+		f.refuse(call.UpstreamUnavailable)
+		return
+	}
+	body = redact(body, f.c, f.u.o.Region)
+	f.res.ErrorType, f.res.Message, f.res.Body = code, errorMessage(body), body
+	if f.a.Whole(resp.StatusCode, responseHeaders(resp.Header), body, f.res) != nil {
+		f.res.Outcome = call.ClientGone
+	}
+}
+
+func (f *forward) readAll(resp *http.Response, max int64) ([]byte, bool) {
+	if resp.ContentLength > max {
+		return nil, false
+	}
+	var body []byte
+	if n := resp.ContentLength; n > 0 {
+		body = make([]byte, n)
+		if _, err := io.ReadFull(resp.Body, body); err != nil {
+			return nil, false
+		}
+	} else if n < 0 {
+		var err error
+		if body, err = io.ReadAll(io.LimitReader(resp.Body, max+1)); err != nil || int64(len(body)) > max {
+			return nil, false
+		}
+	}
+	f.keep = !resp.Close
+	return body, true
+}

@@ -1,0 +1,50 @@
+package upstream
+
+import (
+	"net/http"
+
+	"gatehouse/internal/bedrock"
+	"gatehouse/internal/call"
+	"gatehouse/internal/strictjson"
+)
+
+// family is the row that reads this call's answers.
+func (f *forward) family() *bedrock.Family {
+	if name := f.c.Operation.Body; name != "" {
+		return bedrock.FamilyOf(name)
+	}
+	return bedrock.FamilyOf(f.c.Model.Family)
+}
+
+// measure finds the usage of a whole answer: headers first, then the family's
+// members, then an estimate.
+func (f *forward) measure(h http.Header, body []byte) {
+	if f.c.Model.Model == nil || f.c.Operation.Body == "count-tokens" {
+		return // nothing that is billed by the token
+	}
+	if u, ok := bedrock.UsageFromHeaders(h); ok {
+		f.bill(u, true)
+		return
+	}
+	var doc strictjson.Document
+	if doc.Parse(body, strictjson.Options{Depth: 1 << 10}) == nil {
+		if u, ok := f.family().UsageFromBody(&doc); ok {
+			f.bill(u, true)
+			return
+		}
+	}
+	f.estimate(int64(len(body)))
+}
+
+// estimate bills input at its upper bound and four bytes of output text a token.
+func (f *forward) estimate(outputBytes int64) {
+	if f.c.Model.Model == nil {
+		return
+	}
+	f.bill(bedrock.Usage{Input: f.c.InputEstimate, Output: (outputBytes + 3) / 4}, false)
+}
+
+func (f *forward) bill(u bedrock.Usage, exact bool) {
+	f.res.Usage = call.Usage{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, Images: u.Images, Exact: exact}
+	f.res.Cost = f.c.Model.Cost(u.Input, u.Output, u.CacheRead, u.CacheWrite) + u.Images*f.c.Model.Price.Image
+}
