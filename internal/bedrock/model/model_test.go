@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"gatehouse/internal/bedrock"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -19,7 +20,7 @@ func TestEmbeddedTable(t *testing.T) {
 	}
 	unpriced := map[string]bool{}
 	for _, m := range all {
-		if m.Family == "" {
+		if bedrock.FamilyOf(m.Family) == nil {
 			t.Errorf("%s: family %q has no row of bodies", m.ID, m.Family)
 		}
 		if m.Provider == "" || m.Source == "" || len(m.In) == 0 || len(m.Out) == 0 {

@@ -1,0 +1,161 @@
+package bedrock
+
+import "gatehouse/internal/strictjson"
+
+// A Shape says what may stand at one place of a body. An array stands for each
+// of its elements, so that one shape covers "text, or a list of blocks".
+type Shape struct {
+	leaf    class             // what a string here is
+	role    string            // of everything here and below; empty: as above
+	roled   bool              // an object here names its role in member "role"
+	members map[string]*Shape // what the members of an object here are
+	byType  map[string]*Shape // what the object is instead, by its member "type"
+}
+
+// members is how the rows write an object.
+type members = map[string]*Shape
+
+// class is what a value is to a guard.
+type class uint8
+
+const (
+	unknown class = iota // not in the row: the zero value is the strict one
+	skip                 // an enumeration, id or setting; no text, also inside
+	text                 // the model may read it, or wrote it
+	free                 // any JSON: all strings and all keys below are text
+	blob                 // bytes in base64: an image, a document, a native body
+	link                 // where bytes are to be fetched from
+)
+
+var (
+	skipped = &Shape{leaf: skip}
+	texts   = &Shape{leaf: text}
+	freely  = &Shape{leaf: free}
+	blobs   = &Shape{leaf: blob}
+	links   = &Shape{leaf: link}
+)
+
+func object(m members) *Shape            { return &Shape{members: m} }
+func as(role string, s *Shape) *Shape    { c := *s; c.role = role; return &c }
+func messages(m members) *Shape          { return &Shape{roled: true, members: m} }
+func textOr(s *Shape) *Shape             { c := *s; c.leaf = text; return &c }
+func typed(m members, by members) *Shape { return &Shape{members: m, byType: by} }
+
+// The roles of texts.
+const (
+	RoleUser      = "user"
+	RoleAssistant = "assistant"
+	RoleSystem    = "system"
+	RoleTool      = "tool" // results, and what tools are said to do
+	RoleOther     = "other"
+)
+
+// roles maps what bodies call a role to one of ours.
+var roles = map[string]string{
+	"user": RoleUser, "USER": RoleUser,
+	"assistant": RoleAssistant, "CHATBOT": RoleAssistant, "model": RoleAssistant,
+	"system": RoleSystem, "SYSTEM": RoleSystem, "developer": RoleSystem,
+	"tool": RoleTool, "TOOL": RoleTool, "function": RoleTool,
+}
+
+// walker shows every string of a body that is not skipped to see, in document
+// order. What the row does not know is shown twice: once as unknown, then, text
+// by text, as free JSON, so that nothing escapes a guard that goes on.
+type walker struct {
+	doc *strictjson.Document
+	see func(c class, n strictjson.Node, role string)
+}
+
+// walk visits n, which stands where s says; member is the nearest member around it.
+func (w *walker) walk(s *Shape, n, member strictjson.Node, role string) {
+	if s.leaf == skip {
+		return
+	}
+	if s.role != "" {
+		role = s.role
+	}
+	switch w.doc.Kind(n) {
+	case strictjson.String:
+		w.leaf(s, n, member, role)
+	case strictjson.Array:
+		for c := w.doc.First(n); c != strictjson.None; c = w.doc.Next(c) {
+			w.walk(s, c, member, role)
+		}
+	case strictjson.Object:
+		w.object(s, n, member, role)
+	}
+}
+
+func (w *walker) leaf(s *Shape, n, member strictjson.Node, role string) {
+	switch s.leaf {
+	case free:
+		w.see(text, n, role)
+	case unknown:
+		w.see(unknown, member, role)
+		w.see(text, n, role)
+	default:
+		w.see(s.leaf, n, role)
+	}
+}
+
+func (w *walker) object(s *Shape, n, member strictjson.Node, role string) {
+	if s.leaf == free {
+		w.free(n, role)
+		return
+	}
+	if s.members == nil { // a string was expected
+		w.see(unknown, member, role)
+		w.free(n, role)
+		return
+	}
+	if s.roled {
+		role = w.roleOf(n, role)
+	}
+	known := s.members
+	if s.byType != nil {
+		if t := s.byType[w.string(n, "type")]; t != nil {
+			known = t.members
+		}
+	}
+	for c := w.doc.First(n); c != strictjson.None; c = w.doc.Next(c) {
+		sub := known[string(w.doc.KeyBytes(c))]
+		if sub != nil {
+			w.walk(sub, c, c, role)
+		} else if w.couldCarryText(c) {
+			w.see(unknown, c, role)
+			w.walk(freely, c, c, role)
+		}
+	}
+}
+
+func (w *walker) free(n strictjson.Node, role string) {
+	for c := w.doc.First(n); c != strictjson.None; c = w.doc.Next(c) {
+		w.see(text, w.doc.KeyNode(c), role)
+		w.walk(freely, c, c, role)
+	}
+}
+
+// couldCarryText is false for numbers, true, false and null: a new setting of
+// that kind says nothing to a model, and refusing it would only break clients.
+func (w *walker) couldCarryText(n strictjson.Node) bool {
+	switch w.doc.Kind(n) {
+	case strictjson.String, strictjson.Array, strictjson.Object:
+		return true
+	}
+	return false
+}
+
+func (w *walker) roleOf(n strictjson.Node, role string) string {
+	if w.doc.Get(n, "role") == strictjson.None {
+		return role
+	}
+	if r := roles[w.string(n, "role")]; r != "" {
+		return r
+	}
+	return RoleOther
+}
+
+func (w *walker) string(n strictjson.Node, key string) string {
+	s, _ := w.doc.String(w.doc.Get(n, key))
+	return s
+}
