@@ -6,6 +6,8 @@ package read
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 	"sync"
 
 	"gatehouse/internal/bedrock"
@@ -50,7 +52,7 @@ func (rd *Reader) Parse(c *call.Call) *call.Refusal {
 	if err := doc.Parse(c.Body, strictjson.Options{Depth: maxDepth, MaxNodes: maxNodes}); err != nil {
 		return call.Malformed.With(err.Error())
 	}
-	return fill(c, family(c), doc)
+	return rd.fill(c, family(c), doc)
 }
 
 func (rd *Reader) resolve(c *call.Call) *call.Refusal {
@@ -73,12 +75,15 @@ func family(c *call.Call) *bedrock.Family {
 }
 
 // fill reads c's body with the family's row.
-func fill(c *call.Call, f *bedrock.Family, doc *strictjson.Document) *call.Refusal {
+func (rd *Reader) fill(c *call.Call, f *bedrock.Family, doc *strictjson.Document) *call.Refusal {
 	if f == nil {
 		return call.UnparsedBody.With("no body shape is known for family " + c.Model.Family)
 	}
 	if unknown := f.Unknown(doc); len(unknown) > 0 {
-		return call.UnparsedBody.With("member not understood: " + unknown[0])
+		return call.UnparsedBody.With("member not understood: " + strconv.Quote(unknown[0]))
+	}
+	if ref := checkLinks(f, doc); ref != nil {
+		return ref
 	}
 	for _, n := range f.MaxTokensNodes(doc) {
 		bound, ok := doc.Int(n)
@@ -91,5 +96,34 @@ func fill(c *call.Call, f *bedrock.Family, doc *strictjson.Document) *call.Refus
 		start, end := doc.Span(n)
 		c.InputEstimate += int64(end - start)
 	})
+	return rd.inner(c, doc)
+}
+
+// inner reads the native body that CountTokens carries as that model would.
+func (rd *Reader) inner(c *call.Call, doc *strictjson.Document) *call.Refusal {
+	if c.Operation.Body != "count-tokens" {
+		return nil
+	}
+	body, ok := bedrock.InnerBody(nil, doc)
+	if !ok {
+		return nil // the Converse form
+	}
+	inner := rd.docs.Get().(*strictjson.Document)
+	defer rd.docs.Put(inner)
+	if err := inner.Parse(body, strictjson.Options{Depth: maxDepth, MaxNodes: maxNodes}); err != nil {
+		return call.Malformed.With("inner body: " + err.Error())
+	}
 	return nil
+}
+
+// checkLinks refuses what would make Bedrock fetch something in the gateway's
+// name: with the gateway's role an S3 location that a caller chose could be
+// anybody's. Data URLs carry what they name.
+func checkLinks(f *bedrock.Family, doc *strictjson.Document) (ref *call.Refusal) {
+	f.Links(doc, func(n strictjson.Node) {
+		if s, _ := doc.String(n); !strings.HasPrefix(s, "data:") {
+			ref = call.UnparsedBody.With("a location to fetch from: " + strconv.Quote(s[:min(len(s), 64)]))
+		}
+	})
+	return ref
 }
