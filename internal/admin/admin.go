@@ -1,0 +1,245 @@
+// Package admin is the administrator's side of Gatehouse: users, teams, keys,
+// models, limits and the journal.
+//
+// [API] is what can be done, in words that are also the JSON of the wire. Two
+// things implement it: internal/app over an open data directory, and [Client]
+// over the socket of a running server. The command line speaks API and does
+// not know which it has. [Handler] serves an API over HTTP by one table of
+// routes, from which the OpenAPI document is made too.
+//
+// There are two doors. The Unix socket in the data directory has mode 0600:
+// who can open it may do everything. A TCP listener asks for the admin token
+// and checks the Host against names of this machine, so that a web page cannot
+// reach it by rebinding a name. Secrets leave only in the answer that creates
+// them; no list holds one.
+package admin
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// API is all that an administrator can do. Errors are [*Error] where the
+// caller can do something about them. Methods may be called concurrently.
+type API interface {
+	Users
+	Teams
+	Keys
+	Models
+	Limits
+	Journal
+	Server
+}
+
+// Users manages accounts. A user is named by id or by name.
+type Users interface {
+	ListUsers(ctx context.Context) ([]User, error)
+	AddUser(ctx context.Context, u NewUser) (Invited, error)
+	// DisableUser makes the user's keys and tokens useless within a second.
+	DisableUser(ctx context.Context, user string) (User, error)
+	// ResetUser voids password and tokens, enables the user, and gives a code
+	// with which a new password can be set.
+	ResetUser(ctx context.Context, user string) (Invited, error)
+}
+
+// Teams manages the labels that users and keys carry.
+type Teams interface {
+	ListTeams(ctx context.Context) ([]Team, error)
+	SetTeam(ctx context.Context, user, team string) (User, error)
+}
+
+// Keys manages credentials. Changes take effect within a second.
+type Keys interface {
+	ListKeys(ctx context.Context) ([]Key, error)
+	CreateKey(ctx context.Context, k NewKey) (IssuedKey, error)
+	// RotateKey issues a key with the scope of the old one, which stays good
+	// for the overlap, or until its own expiry when that comes first.
+	RotateKey(ctx context.Context, id string, overlap time.Duration) (IssuedKey, error)
+	RevokeKey(ctx context.Context, id string) (Key, error)
+}
+
+// Models tells what can be called and what it costs.
+type Models interface {
+	ListModels(ctx context.Context) ([]Model, error)
+	// ShowModel resolves an id, a profile id or an ARN as the gateway would.
+	ShowModel(ctx context.Context, id string) (Model, error)
+}
+
+// Limits tells how much is used.
+type Limits interface {
+	ListLimits(ctx context.Context) ([]Limit, error)
+}
+
+// Journal reads the record of calls.
+type Journal interface {
+	JournalHead(ctx context.Context) (Head, error)
+	// VerifyJournal checks every chain hash on disk and tells what it found,
+	// one report for each journal.
+	VerifyJournal(ctx context.Context) ([]Verification, error)
+	// ExportJournal writes one JSON record a line to w.
+	ExportJournal(ctx context.Context, e Export, w io.Writer) error
+}
+
+// Server tells about the running server, or about the program that opened the
+// data directory.
+type Server interface {
+	Info(ctx context.Context) (Info, error)
+	// Config is the effective configuration, which holds no secrets.
+	Config(ctx context.Context) (jsontext.Value, error)
+}
+
+// User is one account.
+type User struct {
+	ID          string    `json:"id" doc:"UUID, never reused"`
+	Name        string    `json:"name" doc:"e-mail address or plain name"`
+	Team        string    `json:"team" doc:"label; empty: default"`
+	Disabled    bool      `json:"disabled" doc:"neither tokens nor keys work"`
+	HasPassword bool      `json:"has_password" doc:"can log in to the chat API"`
+	CreatedAt   time.Time `json:"created_at"`
+}
+
+// NewUser is a user to add.
+type NewUser struct {
+	Name string `json:"name" doc:"e-mail address or plain name"`
+	Team string `json:"team,omitzero" doc:"label; empty: default"`
+}
+
+// Invited is a user who may set a password once.
+type Invited struct {
+	User
+	InviteCode      string    `json:"invite_code" doc:"given to register in place of a password's old value; shown once"`
+	InviteExpiresAt time.Time `json:"invite_expires_at"`
+}
+
+// Team is a label and who carries it.
+type Team struct {
+	Name  string `json:"name"`
+	Users int    `json:"users" doc:"users that carry the label"`
+	Keys  int    `json:"keys" doc:"live keys that carry it"`
+}
+
+// TeamOf is the label that a user shall carry.
+type TeamOf struct {
+	Team string `json:"team" doc:"label; empty: default"`
+}
+
+// Key is one credential, without its secrets.
+type Key struct {
+	ID         string    `json:"id" doc:"the SigV4 access key id"`
+	Name       string    `json:"name"`
+	UserID     string    `json:"user_id"`
+	User       string    `json:"user"`
+	Team       string    `json:"team"`
+	Status     string    `json:"status" doc:"live, expired or revoked"`
+	Models     []string  `json:"models" doc:"globs over the normalised model id; empty: all"`
+	Operations []string  `json:"operations" doc:"operation names; empty: all"`
+	Networks   []string  `json:"networks" doc:"CIDR; empty: all"`
+	CreatedAt  time.Time `json:"created_at"`
+	ExpiresAt  time.Time `json:"expires_at,omitzero" doc:"absent: never"`
+	RevokedAt  time.Time `json:"revoked_at,omitzero"`
+	LastUsedAt time.Time `json:"last_used_at,omitzero" doc:"to the minute; absent: never"`
+	Successor  string    `json:"successor,omitzero" doc:"the key that a rotation made of this one"`
+}
+
+// NewKey is a key to create.
+type NewKey struct {
+	Name       string    `json:"name"`
+	User       string    `json:"user,omitzero" doc:"owner, by id or name; empty: admin, who is made when missing"`
+	Team       string    `json:"team,omitzero" doc:"label; empty: the user's"`
+	ExpiresAt  time.Time `json:"expires_at,omitzero" doc:"absent: never"`
+	Models     []string  `json:"models,omitzero"`
+	Operations []string  `json:"operations,omitzero"`
+	Networks   []string  `json:"networks,omitzero"`
+}
+
+// Rotation is how a key is replaced.
+type Rotation struct {
+	Overlap string `json:"overlap" doc:"how long the old key stays good, such as 24h; 0s: not at all"`
+}
+
+// IssuedKey is a new key with its secrets, which are shown this once.
+type IssuedKey struct {
+	Key
+	AccessKeyID     string `json:"access_key_id"`
+	SecretAccessKey string `json:"secret_access_key"`
+	APIKey          string `json:"api_key"`
+}
+
+// Model is a row of the model table.
+type Model struct {
+	ID         string   `json:"id"`
+	Provider   string   `json:"provider"`
+	Family     string   `json:"family" doc:"how its native body is shaped"`
+	Input      []string `json:"input" doc:"modalities"`
+	Output     []string `json:"output" doc:"modalities"`
+	Context    int64    `json:"context" doc:"tokens; 0: unknown"`
+	MaxOutput  int64    `json:"max_output" doc:"tokens; 0: unknown"`
+	Priced     bool     `json:"priced" doc:"a price is known"`
+	InputUSD   string   `json:"input_usd_per_1k" doc:"USD per 1,000 tokens, exact decimal"`
+	OutputUSD  string   `json:"output_usd_per_1k"`
+	CacheRead  string   `json:"cache_read_usd_per_1k"`
+	CacheWrite string   `json:"cache_write_usd_per_1k"`
+	Source     string   `json:"source" doc:"where the price comes from"`
+}
+
+// Limit is how much of one limit one key of it has used.
+type Limit struct {
+	Limit    string    `json:"limit" doc:"the limit's name"`
+	Per      string    `json:"per" doc:"what the count is kept for"`
+	Key      string    `json:"key" doc:"which of them"`
+	Max      int64     `json:"max"`
+	Used     int64     `json:"used"`
+	Reserved int64     `json:"reserved" doc:"part of used that calls under way hold"`
+	Debt     int64     `json:"debt" doc:"what calls used beyond their reservation"`
+	ResetsAt time.Time `json:"resets_at,omitzero"`
+}
+
+// Head is where the journal stands.
+type Head struct {
+	LastSeq  uint64 `json:"last_seq" doc:"number of the last durable record"`
+	Chain    string `json:"chain" doc:"its chain hash, hex"`
+	Bytes    int64  `json:"bytes" doc:"on disk"`
+	Segments int    `json:"segments"`
+	Healthy  bool   `json:"healthy"`
+	Error    string `json:"error,omitzero" doc:"why it records nothing"`
+}
+
+// Verification is what checking one journal found.
+type Verification struct {
+	Journal  string   `json:"journal" doc:"calls or strangers"`
+	OK       bool     `json:"ok" doc:"every record present is as it was written"`
+	Records  uint64   `json:"records"`
+	Segments int      `json:"segments"`
+	FirstSeq uint64   `json:"first_seq"`
+	LastSeq  uint64   `json:"last_seq"`
+	Head     string   `json:"head" doc:"last chain hash, hex: keep it elsewhere to prove later that nothing was cut"`
+	Erased   uint64   `json:"erased" doc:"records whose body was erased"`
+	Open     uint64   `json:"open" doc:"admitted calls without a result: cut by a crash, or under way"`
+	Problems []string `json:"problems" doc:"what is damaged, and what a crash left"`
+}
+
+// Export is which records to write, and how.
+type Export struct {
+	As   string    // ExportInvocations or ExportCloudTrail
+	From time.Time // zero: from the first
+	To   time.Time // zero: to the last
+}
+
+// The forms of an export.
+const (
+	ExportInvocations = "invocations" // AWS's model invocation log, one call a line
+	ExportCloudTrail  = "cloudtrail"  // CloudTrail records
+)
+
+// Info is about the running program.
+type Info struct {
+	Version   string    `json:"version"`
+	Go        string    `json:"go"`
+	Endpoint  string    `json:"endpoint" doc:"base URL of the data plane"`
+	Region    string    `json:"region" doc:"region that callers sign for"`
+	CAFile    string    `json:"ca_file,omitzero" doc:"PEM file of the local authority, with TLS auto"`
+	StartedAt time.Time `json:"started_at,omitzero" doc:"absent: no server is running"`
+}

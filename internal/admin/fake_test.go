@@ -1,0 +1,156 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	secretKey = "planted-secret-access-key"
+	secretAPI = "gth_live_planted"
+)
+
+// fakeAPI is an API that keeps users and keys in memory.
+type fakeAPI struct {
+	sync.Mutex
+	users []User
+	keys  []Key
+	asked Export
+}
+
+var day = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+
+func (f *fakeAPI) user(name string) (*User, error) {
+	for i := range f.users {
+		if u := &f.users[i]; u.Name == name || u.ID == name {
+			return u, nil
+		}
+	}
+	return nil, ErrNotFound.Say("there is no user %q", name)
+}
+
+func (f *fakeAPI) ListUsers(context.Context) ([]User, error) {
+	f.Lock()
+	defer f.Unlock()
+	return append([]User(nil), f.users...), nil
+}
+
+func (f *fakeAPI) AddUser(_ context.Context, n NewUser) (Invited, error) {
+	f.Lock()
+	defer f.Unlock()
+	switch n.Name {
+	case "panic":
+		panic("planted internal detail")
+	case "fail":
+		return Invited{}, errors.New("planted internal detail")
+	}
+	if _, err := f.user(n.Name); err == nil {
+		return Invited{}, ErrConflict.Say("there is a user %q already", n.Name)
+	}
+	u := User{ID: fmt.Sprint(len(f.users) + 1), Name: n.Name, Team: n.Team, CreatedAt: day}
+	f.users = append(f.users, u)
+	return Invited{u, "code", day.Add(time.Hour)}, nil
+}
+
+func (f *fakeAPI) DisableUser(_ context.Context, name string) (User, error) {
+	f.Lock()
+	defer f.Unlock()
+	u, err := f.user(name)
+	if err != nil {
+		return User{}, err
+	}
+	u.Disabled = true
+	return *u, nil
+}
+
+func (f *fakeAPI) ResetUser(_ context.Context, name string) (Invited, error) {
+	f.Lock()
+	defer f.Unlock()
+	u, err := f.user(name)
+	if err != nil {
+		return Invited{}, err
+	}
+	u.Disabled = false
+	return Invited{*u, "code2", day}, nil
+}
+
+func (f *fakeAPI) ListTeams(context.Context) ([]Team, error) { return nil, nil }
+
+func (f *fakeAPI) SetTeam(_ context.Context, name, team string) (User, error) {
+	f.Lock()
+	defer f.Unlock()
+	u, err := f.user(name)
+	if err != nil {
+		return User{}, err
+	}
+	u.Team = team
+	return *u, nil
+}
+
+func (f *fakeAPI) ListKeys(context.Context) ([]Key, error) {
+	f.Lock()
+	defer f.Unlock()
+	return append([]Key(nil), f.keys...), nil
+}
+
+func (f *fakeAPI) CreateKey(_ context.Context, n NewKey) (IssuedKey, error) {
+	f.Lock()
+	defer f.Unlock()
+	k := Key{ID: fmt.Sprintf("GTHK%d", len(f.keys)), Name: n.Name, User: n.User, Status: "live", Models: n.Models, CreatedAt: day, ExpiresAt: n.ExpiresAt}
+	f.keys = append(f.keys, k)
+	return IssuedKey{k, k.ID, secretKey, secretAPI}, nil
+}
+
+func (f *fakeAPI) RotateKey(ctx context.Context, id string, overlap time.Duration) (IssuedKey, error) {
+	k, err := f.CreateKey(ctx, NewKey{Name: id + " after " + overlap.String()})
+	return k, err
+}
+
+func (f *fakeAPI) RevokeKey(_ context.Context, id string) (Key, error) {
+	f.Lock()
+	defer f.Unlock()
+	for i := range f.keys {
+		if f.keys[i].ID == id {
+			f.keys[i].Status = "revoked"
+			return f.keys[i], nil
+		}
+	}
+	return Key{}, ErrNotFound.Say("there is no key %q", id)
+}
+
+func (f *fakeAPI) ListModels(context.Context) ([]Model, error) { return []Model{{ID: "a.b"}}, nil }
+
+func (f *fakeAPI) ShowModel(_ context.Context, id string) (Model, error) { return Model{ID: id}, nil }
+
+func (f *fakeAPI) ListLimits(context.Context) ([]Limit, error) {
+	return []Limit{{Limit: "requests", Per: "user", Key: "u", Max: 100, Used: 1, ResetsAt: day}}, nil
+}
+
+func (f *fakeAPI) JournalHead(context.Context) (Head, error) { return Head{LastSeq: 7}, nil }
+
+func (f *fakeAPI) VerifyJournal(context.Context) ([]Verification, error) {
+	return []Verification{{Journal: "calls", OK: true}}, nil
+}
+
+func (f *fakeAPI) ExportJournal(_ context.Context, e Export, w io.Writer) error {
+	f.asked = e
+	if !e.To.IsZero() { // a disk that breaks
+		io.WriteString(w, strings.Repeat("{}\n", 10_000))
+		return errors.New("planted internal detail")
+	}
+	_, err := io.WriteString(w, "{}\n{}\n")
+	return err
+}
+
+func (f *fakeAPI) Info(context.Context) (Info, error) { return Info{Version: "v1"}, nil }
+
+func (f *fakeAPI) Config(context.Context) (jsontext.Value, error) {
+	return jsontext.Value(`{"listen":"127.0.0.1:8080"}`), nil
+}
