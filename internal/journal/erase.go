@@ -25,6 +25,9 @@ type span struct{ off, n int64 }
 func (j *Journal) Erase(first, last uint64, match func(Entry) bool) (bodies int, err error) {
 	j.eraseMu.Lock()
 	defer j.eraseMu.Unlock()
+	if err := j.finishErase(); err != nil { // one that failed half-way
+		return 0, err
+	}
 	last = min(last, j.Stats().Seq)
 	names, err := listSegments(j.o.FS, j.o.Dir)
 	if err != nil {

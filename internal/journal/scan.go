@@ -18,6 +18,12 @@ const (
 
 func segmentName(first uint64) string { return fmt.Sprintf("%020d%s", first, segmentSuffix) }
 
+// maxDigits keeps numbers from ever overflowing: it is 2^62.
+const (
+	maxSeq    = 1 << 62
+	maxDigits = "04611686018427387904"
+)
+
 // segmentFirst is the number in a segment's name.
 func segmentFirst(name string) (first uint64, ok bool) {
 	digits, found := strings.CutSuffix(name, segmentSuffix)
@@ -30,7 +36,7 @@ func segmentFirst(name string) (first uint64, ok bool) {
 		}
 		first = first*10 + uint64(c-'0')
 	}
-	return first, true
+	return first, digits < maxDigits
 }
 
 // listSegments returns the names of the segments in dir, oldest first.
@@ -59,9 +65,10 @@ type window struct {
 // at returns n bytes from off on, fewer at the end of the file. They are valid
 // until the next call. It allocates no more than the file is long.
 func (w *window) at(off int64, n int) ([]byte, error) {
-	if left := w.size - off; int64(n) > left {
-		n = int(max(left, 0))
+	if off >= w.size {
+		return nil, nil
 	}
+	n = int(min(int64(n), w.size-off))
 	if off >= w.base && off+int64(n) <= w.base+int64(len(w.buf)) {
 		return w.buf[off-w.base:][:n], nil
 	}
@@ -166,7 +173,7 @@ func (s *scanner) parse(off int64) bool {
 		return false
 	}
 	f, ok := parseFrame(b)
-	if !ok || f.seq <= s.last || int64(f.total) > s.size-off || !s.anyFrame && f.sync != s.head.sync {
+	if !ok || f.seq <= s.last || f.seq >= maxSeq || int64(f.total) > s.size-off || !s.anyFrame && f.sync != s.head.sync {
 		return false
 	}
 	if b, err = s.at(off, frameHead+f.metaLen); err != nil {

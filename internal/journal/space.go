@@ -71,6 +71,7 @@ func (j *Journal) setBallast(in bool) {
 func (j *Journal) awaitSpace(cause error) error {
 	if j.stats.Ballast {
 		j.setBallast(false)
+		j.setLevel(Stop, 0)
 		err := j.o.FS.Remove(j.path(ballastName))
 		if err == nil {
 			// Blocks may be free only once the removal is durable.
