@@ -34,15 +34,16 @@ type API interface {
 	Server
 }
 
-// Users manages accounts. A user is named by id or by name.
+// Users manages accounts. A user is named by its name.
 type Users interface {
 	ListUsers(ctx context.Context) ([]User, error)
-	AddUser(ctx context.Context, u NewUser) (Invited, error)
-	// DisableUser makes the user's keys and tokens useless within a second.
-	DisableUser(ctx context.Context, user string) (User, error)
-	// ResetUser voids password and tokens, enables the user, and gives a code
-	// with which a new password can be set.
-	ResetUser(ctx context.Context, user string) (Invited, error)
+	AddUser(ctx context.Context, u NewUser) (IssuedUser, error)
+	// SetDisabled makes the user's keys and tokens useless within a second, or
+	// the keys good again.
+	SetDisabled(ctx context.Context, user string, disabled bool) (User, error)
+	// ResetUser voids the user's login tokens, ends a lockout and, if asked,
+	// replaces the password by a random one.
+	ResetUser(ctx context.Context, user string, newPassword bool) (IssuedUser, error)
 }
 
 // Teams manages the labels that users and keys carry.
@@ -98,20 +99,28 @@ type User struct {
 	Team        string    `json:"team" doc:"label; empty: default"`
 	Disabled    bool      `json:"disabled" doc:"neither tokens nor keys work"`
 	HasPassword bool      `json:"has_password" doc:"can log in to the chat API"`
+	Invited     bool      `json:"invited" doc:"holds an invitation that is still good"`
 	CreatedAt   time.Time `json:"created_at"`
 }
 
-// NewUser is a user to add.
+// NewUser is a user to add. With neither Password nor Invite it can use keys only.
 type NewUser struct {
-	Name string `json:"name" doc:"e-mail address or plain name"`
-	Team string `json:"team,omitzero" doc:"label; empty: default"`
+	Name     string `json:"name" doc:"e-mail address, or 1 to 64 letters, digits and _+=.-"`
+	Team     string `json:"team,omitzero" doc:"label; empty: default"`
+	Password bool   `json:"password,omitzero" doc:"make a random password"`
+	Invite   bool   `json:"invite,omitzero" doc:"make an invitation, with which the user registers and sets one; needs an e-mail address"`
 }
 
-// Invited is a user who may set a password once.
-type Invited struct {
+// IssuedUser is a user with the secret that was asked for, which is shown this once.
+type IssuedUser struct {
 	User
-	InviteCode      string    `json:"invite_code" doc:"given to register in place of a password's old value; shown once"`
-	InviteExpiresAt time.Time `json:"invite_expires_at"`
+	Password   string `json:"password,omitzero"`
+	Invitation string `json:"invitation,omitzero" doc:"good for seven days"`
+}
+
+// Reset is what to renew of a user.
+type Reset struct {
+	Password bool `json:"password,omitzero" doc:"replace the password by a random one"`
 }
 
 // Team is a label and who carries it.
@@ -129,11 +138,11 @@ type TeamOf struct {
 // Key is one credential, without its secrets.
 type Key struct {
 	ID         string    `json:"id" doc:"the SigV4 access key id"`
+	APIID      string    `json:"api_id" doc:"the public part of the API key"`
 	Name       string    `json:"name"`
-	UserID     string    `json:"user_id"`
 	User       string    `json:"user"`
 	Team       string    `json:"team"`
-	Status     string    `json:"status" doc:"live, expired or revoked"`
+	State      string    `json:"state" doc:"live, expired, revoked, or disabled with its user"`
 	Models     []string  `json:"models" doc:"globs over the normalised model id; empty: all"`
 	Operations []string  `json:"operations" doc:"operation names; empty: all"`
 	Networks   []string  `json:"networks" doc:"CIDR; empty: all"`
@@ -147,7 +156,7 @@ type Key struct {
 // NewKey is a key to create.
 type NewKey struct {
 	Name       string    `json:"name"`
-	User       string    `json:"user,omitzero" doc:"owner, by id or name; empty: admin, who is made when missing"`
+	User       string    `json:"user" doc:"name of the owner, who must exist"`
 	Team       string    `json:"team,omitzero" doc:"label; empty: the user's"`
 	ExpiresAt  time.Time `json:"expires_at,omitzero" doc:"absent: never"`
 	Models     []string  `json:"models,omitzero"`
@@ -182,6 +191,7 @@ type Model struct {
 	OutputUSD  string   `json:"output_usd_per_1k"`
 	CacheRead  string   `json:"cache_read_usd_per_1k"`
 	CacheWrite string   `json:"cache_write_usd_per_1k"`
+	ImageUSD   string   `json:"usd_per_image"`
 	Source     string   `json:"source" doc:"where the price comes from"`
 }
 

@@ -110,7 +110,7 @@ func TestRequests(t *testing.T) {
 		{"bad time", "GET /api/v1/journal/export?from=yesterday", "", "", 400, "from: write a time"},
 		{"bad form", "GET /api/v1/journal/export?as=csv", "", "", 400, "as: write"},
 		// Bodies.
-		{"add", "POST /api/v1/users", "", `{"name":"new","team":"t"}`, 201, `"invite_code":"code"`},
+		{"add", "POST /api/v1/users", "", `{"name":"new","team":"t"}`, 201, `"invitation":"planted-code"`},
 		{"charset", "POST /api/v1/users", "Content-Type: application/json; charset=utf-8", `{"name":"new2"}`, 201, `"name":"new2"`},
 		{"unknown key", "POST /api/v1/users", "", `{"name":"a","admin":true}`, 400, "unknown key /admin"},
 		{"other case", "POST /api/v1/users", "", `{"Name":"a"}`, 400, "unknown key /Name"},
@@ -146,7 +146,7 @@ func TestRequests(t *testing.T) {
 					t.Errorf("error body %q: %v", w.Body, err)
 				}
 			}
-			if strings.Contains(w.Body.String(), "planted") {
+			if strings.Contains(w.Body.String(), "planted internal") {
 				t.Errorf("internals in the answer: %s", w.Body)
 			}
 			if tt.status == 500 && !strings.Contains(log.String(), "planted internal detail") {
@@ -263,8 +263,10 @@ func TestClient(t *testing.T) {
 	say(c.AddUser(ctx, NewUser{Name: "a@b.example", Team: "x"}))
 	say(c.AddUser(ctx, NewUser{Name: "a@b.example"}))
 	say(c.SetTeam(ctx, "a@b.example", "y z/ä"))
-	say(c.DisableUser(ctx, "a@b.example"))
-	say(c.ResetUser(ctx, "a@b.example"))
+	say(c.SetDisabled(ctx, "a@b.example", true))
+	say(c.SetDisabled(ctx, "a@b.example", false))
+	say(c.ResetUser(ctx, "a@b.example", false))
+	say(c.ResetUser(ctx, "a@b.example", true))
 	say(c.ListUsers(ctx))
 	say(c.ListTeams(ctx))
 	say(c.CreateKey(ctx, NewKey{Name: "k", User: "a@b.example", Models: []string{"*"}, ExpiresAt: day}))
@@ -296,7 +298,7 @@ func TestClient(t *testing.T) {
 	if want := (Export{As: ExportCloudTrail, From: day}); f.asked != want {
 		t.Errorf("export asked for %+v, want %+v", f.asked, want)
 	}
-	if _, err := c.DisableUser(ctx, "nobody"); !errors.Is(err, ErrNotFound) {
+	if _, err := c.SetDisabled(ctx, "nobody", true); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v, want one that is ErrNotFound", err)
 	}
 }

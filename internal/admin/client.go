@@ -101,18 +101,22 @@ func (c *Client) ListUsers(ctx context.Context) ([]User, error) {
 }
 
 // AddUser implements Users.
-func (c *Client) AddUser(ctx context.Context, u NewUser) (Invited, error) {
-	return send[Invited](ctx, c, "POST", "/api/v1/users", u)
+func (c *Client) AddUser(ctx context.Context, u NewUser) (IssuedUser, error) {
+	return send[IssuedUser](ctx, c, "POST", "/api/v1/users", u)
 }
 
-// DisableUser implements Users.
-func (c *Client) DisableUser(ctx context.Context, user string) (User, error) {
-	return send[User](ctx, c, "POST", "/api/v1/users/"+url.PathEscape(user)+"/disable", nil)
+// SetDisabled implements Users.
+func (c *Client) SetDisabled(ctx context.Context, user string, disabled bool) (User, error) {
+	verb := "/enable"
+	if disabled {
+		verb = "/disable"
+	}
+	return send[User](ctx, c, "POST", "/api/v1/users/"+url.PathEscape(user)+verb, nil)
 }
 
 // ResetUser implements Users.
-func (c *Client) ResetUser(ctx context.Context, user string) (Invited, error) {
-	return send[Invited](ctx, c, "POST", "/api/v1/users/"+url.PathEscape(user)+"/reset", nil)
+func (c *Client) ResetUser(ctx context.Context, user string, newPassword bool) (IssuedUser, error) {
+	return send[IssuedUser](ctx, c, "POST", "/api/v1/users/"+url.PathEscape(user)+"/reset", Reset{newPassword})
 }
 
 // SetTeam implements Teams.

@@ -42,43 +42,45 @@ func (f *fakeAPI) ListUsers(context.Context) ([]User, error) {
 	return append([]User(nil), f.users...), nil
 }
 
-func (f *fakeAPI) AddUser(_ context.Context, n NewUser) (Invited, error) {
+func (f *fakeAPI) AddUser(_ context.Context, n NewUser) (IssuedUser, error) {
 	f.Lock()
 	defer f.Unlock()
 	switch n.Name {
 	case "panic":
 		panic("planted internal detail")
 	case "fail":
-		return Invited{}, errors.New("planted internal detail")
+		return IssuedUser{}, errors.New("planted internal detail")
 	}
 	if _, err := f.user(n.Name); err == nil {
-		return Invited{}, ErrConflict.Say("there is a user %q already", n.Name)
+		return IssuedUser{}, ErrConflict.Say("there is a user %q already", n.Name)
 	}
 	u := User{ID: fmt.Sprint(len(f.users) + 1), Name: n.Name, Team: n.Team, CreatedAt: day}
 	f.users = append(f.users, u)
-	return Invited{u, "code", day.Add(time.Hour)}, nil
+	return IssuedUser{User: u, Invitation: "planted-code"}, nil
 }
 
-func (f *fakeAPI) DisableUser(_ context.Context, name string) (User, error) {
+func (f *fakeAPI) SetDisabled(_ context.Context, name string, disabled bool) (User, error) {
 	f.Lock()
 	defer f.Unlock()
 	u, err := f.user(name)
 	if err != nil {
 		return User{}, err
 	}
-	u.Disabled = true
+	u.Disabled = disabled
 	return *u, nil
 }
 
-func (f *fakeAPI) ResetUser(_ context.Context, name string) (Invited, error) {
+func (f *fakeAPI) ResetUser(_ context.Context, name string, newPassword bool) (IssuedUser, error) {
 	f.Lock()
 	defer f.Unlock()
 	u, err := f.user(name)
 	if err != nil {
-		return Invited{}, err
+		return IssuedUser{}, err
 	}
-	u.Disabled = false
-	return Invited{*u, "code2", day}, nil
+	if newPassword {
+		return IssuedUser{User: *u, Password: "planted-password"}, nil
+	}
+	return IssuedUser{User: *u}, nil
 }
 
 func (f *fakeAPI) ListTeams(context.Context) ([]Team, error) { return nil, nil }
@@ -103,7 +105,7 @@ func (f *fakeAPI) ListKeys(context.Context) ([]Key, error) {
 func (f *fakeAPI) CreateKey(_ context.Context, n NewKey) (IssuedKey, error) {
 	f.Lock()
 	defer f.Unlock()
-	k := Key{ID: fmt.Sprintf("GTHK%d", len(f.keys)), Name: n.Name, User: n.User, Status: "live", Models: n.Models, CreatedAt: day, ExpiresAt: n.ExpiresAt}
+	k := Key{ID: fmt.Sprintf("GTHK%d", len(f.keys)), Name: n.Name, User: n.User, State: "live", Models: n.Models, CreatedAt: day, ExpiresAt: n.ExpiresAt}
 	f.keys = append(f.keys, k)
 	return IssuedKey{k, k.ID, secretKey, secretAPI}, nil
 }
@@ -118,7 +120,7 @@ func (f *fakeAPI) RevokeKey(_ context.Context, id string) (Key, error) {
 	defer f.Unlock()
 	for i := range f.keys {
 		if f.keys[i].ID == id {
-			f.keys[i].Status = "revoked"
+			f.keys[i].State = "revoked"
 			return f.keys[i], nil
 		}
 	}

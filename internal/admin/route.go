@@ -58,17 +58,21 @@ var routes = []route{
 
 	{method: "GET", path: "/api/v1/users", name: "listUsers", summary: "All users, by name.", answer: []User{},
 		do: func(ctx context.Context, s *service, _ *input) (any, error) { return list(s.API.ListUsers(ctx)) }},
-	{method: "POST", path: "/api/v1/users", name: "addUser", summary: "Add a user and give a code with which a password can be set.", body: NewUser{}, answer: Invited{}, status: 201,
+	{method: "POST", path: "/api/v1/users", name: "addUser", summary: "Add a user. A password or invitation that is asked for is in this answer and never again.", body: NewUser{}, answer: IssuedUser{}, status: 201,
 		do: func(ctx context.Context, s *service, in *input) (any, error) {
 			return s.API.AddUser(ctx, *in.body.(*NewUser))
 		}},
 	{method: "POST", path: "/api/v1/users/{user}/disable", name: "disableUser", summary: "Make a user's keys and tokens useless.", answer: User{},
 		do: func(ctx context.Context, s *service, in *input) (any, error) {
-			return s.API.DisableUser(ctx, in.path["user"])
+			return s.API.SetDisabled(ctx, in.path["user"], true)
 		}},
-	{method: "POST", path: "/api/v1/users/{user}/reset", name: "resetUser", summary: "Void password and tokens, enable the user, and give a code with which a password can be set.", answer: Invited{},
+	{method: "POST", path: "/api/v1/users/{user}/enable", name: "enableUser", summary: "Let a user in again. Keys work again, old tokens do not.", answer: User{},
 		do: func(ctx context.Context, s *service, in *input) (any, error) {
-			return s.API.ResetUser(ctx, in.path["user"])
+			return s.API.SetDisabled(ctx, in.path["user"], false)
+		}},
+	{method: "POST", path: "/api/v1/users/{user}/reset", name: "resetUser", summary: "Void a user's tokens, end a lockout and, if asked, replace the password.", body: Reset{}, answer: IssuedUser{},
+		do: func(ctx context.Context, s *service, in *input) (any, error) {
+			return s.API.ResetUser(ctx, in.path["user"], in.body.(*Reset).Password)
 		}},
 	{method: "PUT", path: "/api/v1/users/{user}/team", name: "setTeam", summary: "Put a user into a team.", body: TeamOf{}, answer: User{},
 		do: func(ctx context.Context, s *service, in *input) (any, error) {

@@ -1,0 +1,53 @@
+package admin
+
+import (
+	"fmt"
+	"strings"
+
+	"gatehouse/internal/bedrock/model"
+)
+
+// ModelRows returns the model table as rows.
+func ModelRows(t *model.Table) []Model {
+	all := t.All()
+	rows := make([]Model, len(all))
+	for i, m := range all {
+		rows[i] = modelRow(m)
+	}
+	return rows
+}
+
+// ModelRow resolves an id, a profile id or an ARN as the gateway would.
+func ModelRow(t *model.Table, id string) (Model, error) {
+	ref, err := t.Resolve(id)
+	if err != nil {
+		return Model{}, ErrNotFound.Say("no model is known as %q: see `gatehouse models list`, or profiles in the configuration for ARNs", id)
+	}
+	return modelRow(ref.Model), nil
+}
+
+func modelRow(m *model.Model) Model {
+	row := Model{
+		ID: m.ID, Provider: m.Provider, Family: m.Family, Input: m.In, Output: m.Out,
+		Context: m.Context, MaxOutput: m.MaxOutput, Priced: m.Price.Known, Source: m.Source,
+	}
+	if m.Price.Known {
+		row.InputUSD, row.OutputUSD = usd(m.Price.Input), usd(m.Price.Output)
+		row.CacheRead, row.CacheWrite = usd(m.Price.CacheRead), usd(m.Price.CacheWrite)
+		row.ImageUSD = decimal(m.Price.Image, 9)
+	}
+	return row
+}
+
+// usd writes nano-USD per million tokens as USD per 1,000 tokens, exactly.
+func usd(rate int64) string { return decimal(rate, 12) }
+
+// decimal writes n / 10^places without zeros at its end.
+func decimal(n int64, places int) string {
+	s := fmt.Sprintf("%0*d", places+1, n)
+	whole, frac := s[:len(s)-places], strings.TrimRight(s[len(s)-places:], "0")
+	if frac == "" {
+		return whole
+	}
+	return whole + "." + frac
+}
