@@ -223,10 +223,11 @@ type Verification struct {
 	OK       bool     `json:"ok" doc:"every record present is as it was written"`
 	Records  uint64   `json:"records"`
 	Segments int      `json:"segments"`
+	Bytes    int64    `json:"bytes"`
 	FirstSeq uint64   `json:"first_seq"`
 	LastSeq  uint64   `json:"last_seq"`
 	Head     string   `json:"head" doc:"last chain hash, hex: keep it elsewhere to prove later that nothing was cut"`
-	Erased   uint64   `json:"erased" doc:"records whose body was erased"`
+	Erased   uint64   `json:"erased" doc:"records whose body was erased, or kept as its SHA-256 only"`
 	Open     uint64   `json:"open" doc:"admitted calls without a result: cut by a crash, or under way"`
 	Problems []string `json:"problems" doc:"what is damaged, and what a crash left"`
 }

@@ -16,10 +16,10 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// Is makes errors of one code equal.
+// Is makes errors of one class, which is the status, equal.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
-	return ok && t.Code == e.Code
+	return ok && t.Status == e.Status
 }
 
 // The classes of errors. Say makes one with a message.

@@ -1,0 +1,118 @@
+package admin
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"iter"
+	"path/filepath"
+	"time"
+
+	"gatehouse/internal/journal"
+	"gatehouse/internal/ledger"
+)
+
+// The journals of a data directory.
+const (
+	CallsDir     = "journal/calls"     // calls, accounts and settings
+	StrangersDir = "journal/strangers" // refusals of callers who proved nothing; capped
+)
+
+// VerifyJournals checks both journals of the data directory dir, which a
+// server may be writing. Damage is in the reports; an error means that a
+// journal could not be read.
+func VerifyJournals(dir string) ([]Verification, error) {
+	var out []Verification
+	for _, sub := range []string{CallsDir, StrangersDir} {
+		v, err := verifyJournal(filepath.Join(dir, sub))
+		if err != nil {
+			return nil, fmt.Errorf("verify %s: %w", sub, err)
+		}
+		v.Journal = filepath.Base(sub)
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func verifyJournal(dir string) (Verification, error) {
+	r, err := journal.Verify(nil, dir)
+	if err != nil {
+		return Verification{}, err
+	}
+	v := Verification{
+		OK: r.OK(), Records: r.Frames, Segments: r.Segments, Bytes: r.Bytes, FirstSeq: r.First, LastSeq: r.Last,
+		Head: hex.EncodeToString(r.Head[:]), Erased: r.Erased, Problems: []string{},
+	}
+	for _, d := range r.Damage {
+		v.Problems = append(v.Problems, d.Error())
+	}
+	if r.Tail > 0 {
+		v.Problems = append(v.Problems, fmt.Sprintf("the last %d bytes are no whole record: being written now, or left by a crash; the next start cuts them", r.Tail))
+	}
+	var open ledger.Open
+	for e, err := range journal.Read(nil, dir, 0) {
+		if err == nil {
+			err = open.Add(&e)
+		}
+		if err != nil && r.OK() {
+			v.OK = false
+			v.Problems = append(v.Problems, err.Error())
+		}
+	}
+	v.Open = uint64(len(open.Interrupted()))
+	return v, nil
+}
+
+// ExportJournals writes the calls of both journals in the data directory dir,
+// in order of time. A server may be writing them; what it writes meanwhile may
+// be missing. When records are damaged, all others are written first.
+func ExportJournals(dir string, e Export, w io.Writer) error {
+	as := ledger.InvocationLog
+	if e.As == ExportCloudTrail {
+		as = ledger.CloudTrail
+	}
+	entries := merge(journal.Read(nil, filepath.Join(dir, CallsDir), 0), journal.Read(nil, filepath.Join(dir, StrangersDir), 0))
+	_, err := ledger.Export(within(entries, e.From, e.To), ledger.ExportOptions{As: as}, w)
+	return err
+}
+
+// within leaves out the calls that were asked before from, or at to or later.
+// The further entries of such a call are left to the joiner, which drops them.
+func within(entries iter.Seq2[journal.Entry, error], from, to time.Time) iter.Seq2[journal.Entry, error] {
+	return func(yield func(journal.Entry, error) bool) {
+		for e, err := range entries {
+			asks := e.Kind == ledger.KindAdmit || e.Kind == ledger.KindRefused
+			if err == nil && asks && (e.Time.Before(from) || !to.IsZero() && !e.Time.Before(to)) {
+				continue
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// merge yields the entries of a and b by time.
+func merge(a, b iter.Seq2[journal.Entry, error]) iter.Seq2[journal.Entry, error] {
+	return func(yield func(journal.Entry, error) bool) {
+		next, stop := iter.Pull2(b)
+		defer stop()
+		e2, err2, more := next()
+		for e1, err1 := range a {
+			for more && err1 == nil && (err2 != nil || e2.Time.Before(e1.Time)) {
+				if !yield(e2, err2) {
+					return
+				}
+				e2, err2, more = next()
+			}
+			if !yield(e1, err1) {
+				return
+			}
+		}
+		for ; more; e2, err2, more = next() {
+			if !yield(e2, err2) {
+				return
+			}
+		}
+	}
+}
