@@ -418,16 +418,16 @@ func emulate(t *testing.T, bin string) string {
 		args = append(args, "--fault", f)
 	}
 	p := launch(t, args)
-	return p.Address("emulator")
+	return p.URL()
 }
 
 func (h *house) serve(t *testing.T, tls, conf, upstream string) *site {
 	t.Helper()
 	s := &site{data: t.TempDir()}
 	p := launch(t, []string{h.bin, "serve", "--config", conf, "--data", s.data, "--upstream", upstream, "--tls", tls})
-	s.url = p.Address("data")
+	s.url = p.URL()
 	if tls == "auto" {
-		s.ca = filepath.Join(s.data, "tls", "ca.pem")
+		s.ca = filepath.Join(s.data, "ca.pem")
 	}
 	return s
 }
@@ -456,7 +456,7 @@ func (h *house) recorded(t *testing.T, user, model string) int {
 	n := 0
 	deadline := time.Now().Add(10 * time.Second) // results are queued, not waited for
 	for {
-		out, err := process.Run(t.Context(), h.bin, "journal", "export", "--json", "--data", h.plain.data)
+		out, err := process.Run(t.Context(), h.bin, "journal", "export", "--data", h.plain.data)
 		if err != nil {
 			t.Fatal(err)
 		}

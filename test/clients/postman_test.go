@@ -24,7 +24,7 @@ func TestPostman(t *testing.T) {
 	}
 	p := launch(t, []string{bin, "serve", "--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"})
 	cmd := exec.CommandContext(t.Context(), "node", "js/node_modules/newman/bin/newman.js", "run",
-		"../../docs/postman/gatehouse.postman_collection.json", "--env-var", "base-url="+p.Address("data"),
+		"../../docs/postman/gatehouse.postman_collection.json", "--env-var", "base-url="+p.URL(),
 		"--reporters", "json", "--reporter-json-export", report)
 	cmd.Env = append(os.Environ(), "NODE_NO_WARNINGS=1")
 	out, runErr := cmd.CombinedOutput()

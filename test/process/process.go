@@ -3,9 +3,9 @@
 // kill. It knows the command line and nothing else of Gatehouse.
 //
 // A [Process] is started with [Start], which returns once the program has
-// written its line beginning with "ready" to standard error; the addresses of
-// that line are in [Process.Address]. Every process is told to stop when the
-// context ends.
+// written its line beginning with "ready" to standard error; the address of
+// that line is [Process.URL]. Every process is told to stop when the context
+// ends.
 package process
 
 import (
@@ -101,12 +101,12 @@ func (p *Process) read(out io.Reader, ready chan<- string) {
 // PID is the process id of the program.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Address returns the address that the ready line gives under name, as in
-// "ready data=http://127.0.0.1:8080 admin=http://127.0.0.1:8081".
-func (p *Process) Address(name string) string {
+// URL returns the address that the program serves, which its ready line gives
+// first, as in "ready http://127.0.0.1:8080 admin=http://127.0.0.1:8081".
+func (p *Process) URL() string {
 	for field := range strings.FieldsSeq(p.ready) {
-		if value, ok := strings.CutPrefix(field, name+"="); ok {
-			return value
+		if strings.HasPrefix(field, "http") {
+			return field
 		}
 	}
 	return ""

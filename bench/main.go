@@ -1,0 +1,145 @@
+// Command bench measures what Gatehouse costs beside the proxies one would put
+// in its place. In one run, on loopback, against the emulator with no delay, it
+// drives four peers with the same calls: none (direct), nginx with keep-alive
+// to the upstream, Caddy's reverse_proxy, and Gatehouse with everything on
+// (verified signatures, limits, a durable journal, re-signing).
+//
+// The proxy under test has one core to itself; the emulator and the load
+// share another. Every proxy gets the same core. A peer that answers wrongly
+// (status, or a body without the text that the emulator gave when asked
+// directly) ends the run: its numbers would mean nothing.
+//
+// What is measured, for each peer:
+//
+//	calls    CPU time a call and calls per CPU-second at 16 connections, closed
+//	         loop, for request bodies of 1 KB and 32 KB
+//	latency  p50 and p99 at one connection, and at 30 % of the peer's capacity
+//	         in open loop, counted from when a call was due
+//	streams  time to the first frame of ConverseStream, delay and CPU a frame
+//	memory   growth of resident memory a stream, over 2,000 idle streams
+//
+// Read the ratios: the milliseconds are this machine's.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// The cores: one for the proxy under test, one for all else.
+const (
+	proxyCore = "0"
+	loadCore  = "1"
+)
+
+// scale is how much is measured.
+type scale struct {
+	rounds  int           // of each measurement; the median is reported
+	calls   int           // a round of the closed loop
+	single  int           // calls at one connection
+	open    time.Duration // of an open loop
+	streams int           // a round of streams
+	idle    int           // idle streams, for memory
+}
+
+var (
+	full  = scale{rounds: 3, calls: 20000, single: 4000, open: 10 * time.Second, streams: 1000, idle: 2000}
+	quick = scale{rounds: 1, calls: 400, single: 100, open: time.Second, streams: 40, idle: 50}
+)
+
+func main() {
+	bin := flag.String("bin", "bin/gatehouse", "the program to measure")
+	out := flag.String("out", filepath.Join("bench", "out"), "folder for results, configurations and built peers")
+	short := flag.Bool("quick", false, "a few calls only, to see that it works; Caddy only if it is built already")
+	flag.Parse()
+	if err := pin(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(3)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	b := &bench{bin: *bin, out: *out, scale: full}
+	if *short {
+		b.scale, b.quick = quick, true
+	}
+	err := b.run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(3)
+	}
+}
+
+// pinned is set, to the number of the machine's cores, once this process is on
+// the load's.
+const pinned = "GATEHOUSE_BENCH_CORES"
+
+// pin moves this process to the load's core, by way of taskset, so that it
+// never takes time from the proxy under test.
+func pin() error {
+	if os.Getenv(pinned) != "" || runtime.NumCPU() < 2 {
+		return nil
+	}
+	taskset, err := exec.LookPath("taskset")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench: no taskset: nothing is pinned, and the numbers are rough")
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(taskset, append([]string{taskset, "-c", loadCore, self}, os.Args[1:]...), append(os.Environ(), pinned+"="+strconv.Itoa(runtime.NumCPU())))
+}
+
+// onProxyCore puts a command on the core of the proxy under test.
+func onProxyCore(command ...string) []string {
+	if os.Getenv(pinned) == "" {
+		return command
+	}
+	return append([]string{"taskset", "-c", proxyCore}, command...)
+}
+
+// bench is one run.
+type bench struct {
+	bin, out string
+	quick    bool
+	scale    scale
+	result   Result
+}
+
+func (b *bench) run(ctx context.Context) error {
+	if err := os.MkdirAll(b.out, 0o755); err != nil {
+		return err
+	}
+	var err error
+	if b.out, err = filepath.Abs(b.out); err != nil {
+		return err
+	}
+	if b.bin, err = filepath.Abs(b.bin); err != nil {
+		return err
+	}
+	b.result.Machine = machine()
+	for _, step := range []func(context.Context) error{b.measureCalls, b.measureStreams, b.measureMemory} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return b.report()
+}
+
+func machine() Machine {
+	m := Machine{Time: time.Now().UTC(), CPUs: runtime.NumCPU(), Go: runtime.Version()}
+	if n, err := strconv.Atoi(os.Getenv(pinned)); err == nil {
+		m.CPUs, m.Pinned = n, true
+	}
+	return m
+}
