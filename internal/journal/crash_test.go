@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"gatehouse/internal/journal"
 	"gatehouse/internal/testkit/disk"
@@ -57,7 +58,7 @@ func TestCrashes(t *testing.T) {
 }
 
 func tiny(d *disk.Disk) journal.Options {
-	return journal.Options{FS: d, Dir: "/j", SegmentBytes: 8 << 10, BallastBytes: 2048, LowBytes: -1, StopBytes: -1, LowPercent: -1,
+	return journal.Options{FS: d, Dir: "/j", SegmentBytes: 8 << 10, BallastBytes: 2048, MaxWait: time.Minute, LowBytes: -1, StopBytes: -1, LowPercent: -1,
 		Snapshot: func() []byte { return make([]byte, 700) }}
 }
 
@@ -179,7 +180,7 @@ func killOnce(t *testing.T, dir string, round int, acked map[string]bool) {
 }
 
 func writeUntilKilled(dir string) {
-	j, _, err := journal.Open(context.Background(), journal.Options{Dir: dir, SegmentBytes: 256 << 10, BallastBytes: -1,
+	j, _, err := journal.Open(context.Background(), journal.Options{Dir: dir, SegmentBytes: 256 << 10, BallastBytes: -1, MaxWait: time.Minute,
 		LowBytes: -1, StopBytes: -1, LowPercent: -1}, nil)
 	if err != nil {
 		panic(err)

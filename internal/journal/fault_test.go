@@ -47,6 +47,7 @@ func TestFullDisk(t *testing.T) {
 			if !errors.Is(err, journal.ErrSlow) {
 				t.Fatalf("capacity %d: got %v, want ErrSlow once the disk is full", capacity, err)
 			}
+			synctest.Wait() // for the flusher to be between two tries
 			if err := j.Append(2, []byte("x"), nil, nil); !errors.Is(err, journal.ErrFull) {
 				t.Fatalf("append on a full disk: %v, want ErrFull", err)
 			}

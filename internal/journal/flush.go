@@ -201,9 +201,8 @@ func (fl *flusher) sealFrames(b []byte, index uint32) uint32 {
 // space, nothing of them is left in the file.
 func (j *Journal) write(buf []byte) error {
 	fl := &j.fl
-	name := j.path(fl.names[len(fl.names)-1])
 	if fl.file == nil {
-		f, err := j.o.FS.Open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+		f, err := j.o.FS.Open(j.path(fl.names[len(fl.names)-1]), os.O_RDWR|os.O_CREATE|os.O_EXCL)
 		if err != nil {
 			return err
 		}

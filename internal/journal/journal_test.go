@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"gatehouse/internal/journal"
 )
@@ -19,6 +20,9 @@ func open(t testing.TB, o journal.Options, replay func(journal.Entry) error) (*j
 	}
 	if o.StopBytes == 0 {
 		o.StopBytes = -1
+	}
+	if o.FS == nil {
+		o.MaxWait = time.Minute // the machine's disk is not what is tested
 	}
 	j, rec, err := journal.Open(context.Background(), o, replay)
 	if err != nil {

@@ -52,6 +52,9 @@ func (j *Journal) recover(ctx context.Context, replay func(Entry) error) (rec Re
 			return rec, err
 		}
 	}
+	if a.seq > maxSeq/2 {
+		return rec, fmt.Errorf("frame number %d is out of range", a.seq)
+	}
 	j.fl.seq, j.fl.chain, j.fl.time = a.seq, a.chain, a.time
 	if err := j.measure(names); err != nil {
 		return rec, err
