@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"fmt"
+	"io"
+	"iter"
+
+	"gatehouse/internal/awslog"
+	"gatehouse/internal/journal"
+)
+
+// Format is the shape in which calls are exported.
+type Format string
+
+// The formats.
+const (
+	InvocationLog Format = "invocation" // Bedrock's model invocation log
+	CloudTrail    Format = "cloudtrail"
+)
+
+// ExportOptions choose what Export writes.
+type ExportOptions struct {
+	As     Format // "" is InvocationLog
+	Render RenderOptions
+	Join   JoinOptions
+}
+
+// Summary counts what an export did.
+type Summary struct {
+	Written int64 // lines
+	Skipped int64 // calls for which the format has no record
+	Damaged int64 // entries that could not be read
+	Cut     int64 // calls written with an incomplete body
+}
+
+// Export writes the calls in entries as JSON, one a line, refused ones too, in
+// order of completion, in memory bounded by the calls that are open at once.
+// Damage does not end it: the first damage is returned after everything that
+// can be read was written. An error of w ends it at once.
+func Export(entries iter.Seq2[journal.Entry, error], o ExportOptions, w io.Writer) (Summary, error) {
+	var s Summary
+	var damage error
+	var line []byte
+	for r, err := range Join(entries, o.Join) {
+		if err != nil {
+			if s.Damaged++; damage == nil {
+				damage = fmt.Errorf("export: %w", err)
+			}
+			continue
+		}
+		v, err := r.render(o)
+		if err != nil {
+			return s, err
+		}
+		if v == nil {
+			s.Skipped++
+			continue
+		}
+		if line, err = awslog.AppendLine(line[:0], v); err != nil {
+			return s, fmt.Errorf("export call %s: %w", r.ID, err)
+		}
+		if _, err = w.Write(line); err != nil {
+			return s, err
+		}
+		s.Written++
+		if !r.Request.Whole() || !r.Response.Whole() {
+			s.Cut++
+		}
+	}
+	return s, damage
+}
+
+// render returns nil where the format has no record of such a call.
+func (r *Record) render(o ExportOptions) (any, error) {
+	switch o.As {
+	case InvocationLog, "":
+		if v, ok := r.Invocation(o.Render); ok {
+			return v, nil
+		}
+	case CloudTrail:
+		if v, ok := r.CloudTrail(); ok {
+			return v, nil
+		}
+	default:
+		return nil, fmt.Errorf("export: unknown format %q, want %s or %s", o.As, InvocationLog, CloudTrail)
+	}
+	return nil, nil
+}
