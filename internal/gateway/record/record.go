@@ -1,0 +1,321 @@
+// Package record is the stage that writes calls into the journal, and nothing
+// else. No call is sent upstream before its admit is durable; no request goes
+// unrecorded.
+//
+// There are two journals. The main one holds what authenticated callers did:
+// Admit, Part, Result and Refused entries, and Account entries of what
+// succeeded. The second, small and capped, holds refusals of strangers: the
+// first of each second one by one, the rest summed up by reason and network
+// once a second. Strangers can therefore neither fill the disk nor, since that
+// journal may be full, slow or broken without anyone waiting for it, stop the
+// gate.
+//
+// The main journal fails closed. An Admit that is not durable is refused. A
+// Result that the journal does not take is kept, without its body, and tried
+// again; until all such results are written no call is admitted. When the disk
+// runs low, bodies are left out and their hashes kept; when it runs lower,
+// calls are refused.
+package record
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/internal/call"
+	"gatehouse/internal/journal"
+	"gatehouse/internal/ledger"
+)
+
+// Bodies says what is recorded of the bodies of requests and answers.
+type Bodies string
+
+// The modes.
+const (
+	Full     Bodies = "full"     // the bytes
+	Hash     Bodies = "hash"     // length and SHA-256
+	Off      Bodies = "off"      // the length
+	Redacted Bodies = "redacted" // not available in this version
+)
+
+// Options say where and what a Recorder writes.
+type Options struct {
+	Journal   *journal.Journal // the main journal; failing means refusing
+	Strangers *journal.Journal // of refusals before authentication; nil: they are only counted
+	Account   string           // for the ARNs of callers
+	Region    string           // the region that callers address
+	Bodies    Bodies           // "" is Full
+
+	StrangersPerSecond int              // written one by one; 0: 20
+	Now                func() time.Time // nil: time.Now
+}
+
+const (
+	maxRows   = 1024    // of the table of strangers, between two flushes
+	maxUnsent = 1 << 16 // results kept for a journal that does not take them
+)
+
+// Recorder writes calls into the journal. Its methods may be called from any
+// goroutine; those about one call in the order of the call.
+type Recorder struct {
+	o       Options
+	stop    chan struct{}
+	stopped sync.WaitGroup
+	dropped atomic.Int64 // refusals that could not be written
+
+	mu     sync.Mutex
+	parts  map[string]streamed // of open calls that have any, by call id
+	unsent [][]byte            // metas of results
+	lost   error               // a result was lost for good: never cleared
+
+	strangers strangers
+}
+
+// streamed counts the parts of one call.
+type streamed struct{ n, bytes int64 }
+
+// New returns a Recorder that writes to o's journals, which stay the caller's
+// to close, after Close.
+func New(o Options) (*Recorder, error) {
+	switch o.Bodies {
+	case "":
+		o.Bodies = Full
+	case Full, Hash, Off:
+	case Redacted:
+		return nil, errors.New("record: bodies: redacted is not available in this version")
+	default:
+		return nil, fmt.Errorf("record: bodies: %q is none of full, hash, off", o.Bodies)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.StrangersPerSecond == 0 {
+		o.StrangersPerSecond = 20
+	}
+	r := &Recorder{o: o, stop: make(chan struct{}), parts: make(map[string]streamed)}
+	r.stopped.Go(r.run)
+	return r, nil
+}
+
+// run does once a second what must not wait for the next request.
+func (r *Recorder) run() {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			r.tick()
+		case <-r.stop:
+			return
+		}
+	}
+}
+
+func (r *Recorder) tick() {
+	r.flushStrangers()
+	r.resend()
+}
+
+// Close writes what is still summed up or waiting. The Recorder must not be
+// used afterwards.
+func (r *Recorder) Close() error {
+	close(r.stop)
+	r.stopped.Wait()
+	r.tick()
+	return r.Err()
+}
+
+// Err is nil while calls can be admitted; otherwise it says why not. All but a
+// failed journal and a lost result heal by themselves.
+func (r *Recorder) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lost != nil {
+		return r.lost
+	}
+	if err := r.o.Journal.Err(); err != nil {
+		return err
+	}
+	if n := len(r.unsent); n > 0 {
+		return fmt.Errorf("record: %d results wait for the journal", n)
+	}
+	return nil
+}
+
+// Dropped counts refusals and failed logins that could not be written.
+func (r *Recorder) Dropped() int64 { return r.dropped.Load() }
+
+// Admit makes the call durable. nil means it is, and the call may be sent;
+// any refusal means it must not. The refusal is to be recorded like all
+// others, with Refused: where the admit reached the disk late, that closes it.
+func (r *Recorder) Admit(c *call.Call) *call.Refusal {
+	if err := r.Err(); err != nil {
+		return call.RecorderDown.With(err.Error())
+	}
+	a := ledger.AdmitOf(c, r.o.Account, r.o.Region)
+	if r.o.Bodies == Off {
+		a.BodySHA256, a.OriginalSHA256 = ledger.Sum{}, ledger.Sum{}
+	}
+	body, sum := r.keep(c.Body, &c.BodySHA256)
+	buf := buffer()
+	defer buffers.Put(buf)
+	*buf = a.AppendMeta(*buf)
+	err := r.o.Journal.Append(ledger.KindAdmit, *buf, body, sum)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, journal.ErrFull):
+		return call.Overloaded.With(err.Error())
+	}
+	return call.RecorderDown.With(err.Error())
+}
+
+// Part records whole event-stream frames of the answer that the caller has got
+// or is about to get, and does not wait. Frames are not kept. An error means
+// that this part of the answer is not recorded; the Result will show the gap.
+func (r *Recorder) Part(c *call.Call, frames []byte) error {
+	r.mu.Lock()
+	seen := r.parts[c.ID]
+	r.parts[c.ID] = streamed{seen.n + 1, seen.bytes + int64(len(frames))}
+	r.mu.Unlock()
+
+	p := ledger.Part{ID: c.ID, Index: seen.n, Bytes: int64(len(frames))}
+	body, sum := r.share(frames, &p.SHA256)
+	buf := buffer()
+	*buf = p.AppendMeta(*buf)
+	return queue(r.o.Journal, ledger.KindPart, buf, body, sum)
+}
+
+// Result records how an admitted call ended. It must be called once for each
+// call that was admitted, and does not wait. A result that the journal does
+// not take makes Err say so until it is written.
+func (r *Recorder) Result(c *call.Call, res *call.Result) {
+	r.mu.Lock()
+	seen := r.parts[c.ID]
+	delete(r.parts, c.ID)
+	r.mu.Unlock()
+
+	m := ledger.ResultOf(c, res, seen.n, seen.bytes)
+	body, sum := r.share(res.Body, &m.SHA256)
+	buf := buffer()
+	*buf = m.AppendMeta(*buf)
+	if queue(r.o.Journal, ledger.KindResult, buf, body, sum) != nil {
+		r.hold(m.AppendMeta(nil))
+	}
+}
+
+// hold keeps the result that the journal does not take.
+func (r *Recorder) hold(meta []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.unsent) >= maxUnsent {
+		r.lost = errors.New("record: more results than can be kept wait for the journal")
+		return
+	}
+	r.unsent = append(r.unsent, meta)
+}
+
+// resend writes the results that the journal did not take.
+func (r *Recorder) resend() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.unsent) > 0 {
+		if r.o.Journal.Write(ledger.KindResult, r.unsent[0], nil, nil) != nil {
+			return
+		}
+		r.unsent = r.unsent[1:]
+	}
+	r.unsent = nil
+}
+
+// Refused records a request that was not served. It never waits and never
+// fails: what cannot be written is counted.
+func (r *Recorder) Refused(c *call.Call, why *call.Refusal) {
+	if c.Principal == nil {
+		r.stranger(c, why)
+		return
+	}
+	m := ledger.RefusedOf(c, why, r.o.Account, r.o.Region)
+	if r.o.Bodies == Off {
+		m.BodySHA256, m.OriginalSHA256 = ledger.Sum{}, ledger.Sum{}
+	}
+	buf := buffer()
+	*buf = m.AppendMeta(*buf)
+	if queue(r.o.Journal, ledger.KindRefused, buf, nil, nil) != nil {
+		r.dropped.Add(1)
+	}
+}
+
+// OutcomeOK is the Outcome of an account event that took place.
+const OutcomeOK = "ok"
+
+// Event records something about an account or key. Time is filled in when
+// zero. It is durable when Event returns nil. But what did not take place and
+// was nobody's doing that we know, a failed login say, is treated like the
+// refusal of a stranger, and Event returns nil.
+func (r *Recorder) Event(a ledger.Account) error {
+	if a.Time.IsZero() {
+		a.Time = r.o.Now()
+	}
+	a = a.Bounded()
+	if a.Outcome != OutcomeOK && a.Actor == "" {
+		r.strangerEvent(&a)
+		return nil
+	}
+	return r.o.Journal.Append(ledger.KindAccount, a.AppendMeta(nil), nil, nil)
+}
+
+// keep chooses what is handed to the journal of a body whose hash is known.
+func (r *Recorder) keep(body []byte, sum *[32]byte) ([]byte, *[32]byte) {
+	switch {
+	case len(body) == 0 || r.o.Bodies == Off:
+		return nil, nil
+	case r.o.Bodies == Hash || r.o.Journal.Level() >= journal.Low:
+		return nil, sum
+	}
+	return body, sum
+}
+
+// share is keep for a piece of an answer. The piece is hashed here only where
+// nothing else of it is kept, and then the hash goes into the meta too.
+func (r *Recorder) share(piece []byte, meta *ledger.Sum) ([]byte, *[32]byte) {
+	switch {
+	case len(piece) == 0 || r.o.Bodies == Off:
+		return nil, nil
+	case r.o.Bodies == Hash || r.o.Journal.Level() >= journal.Low:
+		sum := sha256.Sum256(piece)
+		*meta = sum
+		return nil, &sum
+	}
+	return piece, nil
+}
+
+// buffers holds the memory in which metas are put together.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+// buffer returns an empty one.
+func buffer() *[]byte {
+	b := buffers.Get().(*[]byte)
+	*b = (*b)[:0]
+	return b
+}
+
+// queue gives an entry to a journal, which copies it, and takes meta back.
+func queue(j *journal.Journal, kind journal.Kind, meta *[]byte, body []byte, sum *[32]byte) error {
+	defer buffers.Put(meta)
+	return j.Write(kind, *meta, body, sum)
+}
+
+// network is what strangers are counted by: /32 or /64.
+func network(ip netip.Addr) netip.Prefix {
+	bits := 64
+	if ip = ip.Unmap(); ip.Is4() {
+		bits = 32
+	}
+	p, _ := ip.Prefix(bits) // the zero Prefix for the zero Addr
+	return p
+}
