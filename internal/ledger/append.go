@@ -13,15 +13,7 @@ import (
 // Sum is a SHA-256. Zero means none.
 type Sum [32]byte
 
-// AppendText appends 64 lower-case hex digits.
-func (s Sum) AppendText(dst []byte) ([]byte, error) {
-	return hex.AppendEncode(dst, s[:]), nil
-}
-
-// MarshalText gives the same.
-func (s Sum) MarshalText() ([]byte, error) { return s.AppendText(nil) }
-
-// UnmarshalText reads them.
+// UnmarshalText reads 64 hex digits.
 func (s *Sum) UnmarshalText(b []byte) error {
 	if len(b) != 2*len(s) {
 		return errors.New("a SHA-256 has 64 hex digits")
@@ -55,6 +47,7 @@ func (a *Asked) append(dst []byte) []byte {
 	dst = appendOptional(dst, "content_type", a.ContentType)
 	dst = appendOptional(dst, "accept", a.Accept)
 	dst = appendOptional(dst, "guardrail", a.Guardrail)
+	dst = appendOptional(dst, "request_metadata", a.Metadata)
 	dst = appendCount(dst, "body_bytes", a.BodyBytes)
 	dst = appendSum(dst, "body_sha256", &a.BodySHA256)
 	dst = appendSum(dst, "original_sha256", &a.OriginalSHA256)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +183,7 @@ func TestOf(t *testing.T) {
 		Target:    bedrock.Target{Guardrail: "g", Version: "1", Model: "by path"},
 		Model:     model.Ref{ID: "m"},
 		Principal: &call.Principal{UserID: "u", User: "ann", Team: "t", Key: "k", Scheme: call.APIKey},
+		Header:    http.Header{"X-Amzn-Bedrock-Request-Metadata": {`{"a":"b"}`}},
 		MaxTokens: 5, InputEstimate: 6, Amounts: []call.Amount{{Limit: "l", N: 1}},
 	}
 	c.SetBody([]byte("forwarded"))
@@ -189,7 +191,7 @@ func TestOf(t *testing.T) {
 	a := AdmitOf(c, "1", "r")
 	switch {
 	case len(a.UserAgent) != maxAgent || len(a.Host) != maxName,
-		a.ModelAsked != "by path" || a.Model != "m" || a.Guardrail != "g:1",
+		a.ModelAsked != "by path" || a.Model != "m" || a.Guardrail != "g:1" || a.Metadata != `{"a":"b"}`,
 		a.BodyBytes != 9 || a.BodySHA256 != c.BodySHA256 || a.OriginalSHA256 != c.OriginalSHA256,
 		a.Principal != Principal{"u", "ann", "t", "k", "api_key"},
 		a.Principal.ARN("1") != "arn:aws:iam::1:user/t/ann",

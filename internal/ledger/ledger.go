@@ -61,6 +61,7 @@ const (
 	maxText    = 1024 // bytes of messages and details; likewise
 	maxName    = 256  // bytes of host, content type, limit, names of people
 	maxModel   = 2048 // bytes of a model id or path
+	maxLabels  = 8500 // bytes of request metadata in a header; Bedrock's bound
 )
 
 // Meta is the meta of one entry: *[Admit], *[Part], *[Result], *[Refused],
@@ -95,6 +96,7 @@ type Asked struct {
 	ContentType    string     `json:"content_type,omitzero"`
 	Accept         string     `json:"accept,omitzero"`
 	Guardrail      string     `json:"guardrail,omitzero"` // "id:version"
+	Metadata       string     `json:"request_metadata,omitzero"` // the caller's labels, as JSON, where a header has them
 	BodyBytes      int64      `json:"body_bytes,omitzero"`
 	BodySHA256     Sum        `json:"body_sha256,omitzero"`     // as forwarded
 	OriginalSHA256 Sum        `json:"original_sha256,omitzero"` // as sent, where that differs

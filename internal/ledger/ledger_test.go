@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/hex"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -29,6 +30,9 @@ func (a Amounts) MarshalJSONTo(e *jsontext.Encoder) error {
 	}
 	return json.MarshalEncode(e, out)
 }
+
+// AppendText is for the same purpose.
+func (s Sum) AppendText(dst []byte) ([]byte, error) { return hex.AppendEncode(dst, s[:]), nil }
 
 var equal = cmp.Options{
 	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),

@@ -27,6 +27,9 @@ func AskedOf(c *call.Call, account, region string) Asked {
 	if c.Operation != nil {
 		a.Operation = c.Operation.Name
 	}
+	if m := c.Header["X-Amzn-Bedrock-Request-Metadata"]; len(m) > 0 && len(m[0]) <= maxLabels {
+		a.Metadata = m[0]
+	}
 	if p := c.Principal; p != nil {
 		a.Principal = Principal{UserID: p.UserID, User: p.User, Team: p.Team, Key: string(p.Key), Scheme: p.Scheme.String()}
 	}

@@ -72,8 +72,8 @@ func (r *Record) Invocation(o RenderOptions) (*awslog.Invocation, bool) {
 	}
 	if r.Request.Whole() && o.admits(&r.Request) {
 		v.Input.BodyJSON = plain(&r.Request)
-		v.RequestMetadata = requestMetadata(v.Input.BodyJSON)
 	}
+	v.RequestMetadata = r.requestMetadata()
 	if r.Refusal != nil {
 		return v, true
 	}
@@ -280,13 +280,21 @@ func plain(b *Body) json.RawMessage {
 	return b.Bytes
 }
 
-// requestMetadata takes the caller's own labels out of a Converse body.
-func requestMetadata(body []byte) map[string]string {
+// requestMetadata is the caller's own labels: a header of InvokeModel, a member
+// of Converse.
+func (r *Record) requestMetadata() map[string]string {
 	var v struct {
-		RequestMetadata map[string]string `json:"requestMetadata"`
+		Labels map[string]string `json:"requestMetadata"`
 	}
-	if len(body) == 0 || jsonv2.Unmarshal(body, &v) != nil {
+	err := error(nil)
+	switch {
+	case r.Metadata != "":
+		err = jsonv2.Unmarshal([]byte(r.Metadata), &v.Labels)
+	case r.Request.Whole() && strings.HasPrefix(r.Operation, "Converse"):
+		err = jsonv2.Unmarshal(r.Request.Bytes, &v)
+	}
+	if err != nil {
 		return nil
 	}
-	return v.RequestMetadata
+	return v.Labels
 }

@@ -83,6 +83,32 @@ func TestStrangersAreSummedUp(t *testing.T) {
 	})
 }
 
+func TestFailedLoginsAreSummedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, disk.New(0), Options{StrangersPerSecond: 1}, journal.Options{})
+		for range 10 {
+			err := g.Event(ledger.Account{Event: "login", Subject: "ann", Outcome: "bad_password", IP: netip.MustParseAddr("192.0.2.1")})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		g.end()
+		rows := 0
+		for _, e := range g.read(t, "strangers") {
+			m, err := ledger.Decode(e.Kind, e.Meta)
+			if s, ok := m.(*ledger.Strangers); ok && s.Reason == "login bad_password" && s.Count == 9 && s.Path == "" {
+				rows++
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if rows != 1 {
+			t.Errorf("%d rows of nine failed logins, want 1", rows)
+		}
+	})
+}
+
 func TestStrangersTableIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := start(t, disk.New(0), Options{StrangersPerSecond: 1}, journal.Options{})
