@@ -9,6 +9,10 @@ import (
 // bodies; a member that models could read is text or free here, a setting is
 // skipped, and what is missing is refused as unknown unless it is a number or
 // the like.
+//
+// To add a family: its row here, a body with every member in testdata/bodies,
+// and its answer and stream in usage_test.go. To add a member: its place in the
+// row and in that body.
 
 // Shapes that several rows share.
 var (
@@ -74,9 +78,7 @@ var (
 		members{"type": skipped, "media_type": skipped, "data": texts, "url": links, "file_id": skipped, "content": claudeText},
 		map[string]*Shape{"base64": object(members{"type": skipped, "media_type": skipped, "data": blobs})},
 	)
-	claudeText = textOr(object(members{
-		"type": skipped, "text": texts, "cache_control": skipped, "citations": freely,
-	}))
+	claudeText     = textOr(object(members{"type": skipped, "text": texts, "cache_control": skipped, "citations": freely}))
 	claudeDocument = members{
 		"type": skipped, "source": claudeSource, "title": texts, "context": texts, "citations": freely, "cache_control": skipped,
 	}
@@ -97,12 +99,21 @@ var (
 		map[string]*Shape{
 			"document":      object(claudeDocument),
 			"search_result": claudeResult.byType["search_result"],
-			"tool_use":      object(members{"type": skipped, "id": skipped, "name": texts, "input": freely, "cache_control": skipped, "caller": skipped}),
+			"tool_use":      claudeToolUse, "server_tool_use": claudeToolUse,
 			"tool_result": object(members{
 				"type": skipped, "tool_use_id": skipped, "cache_control": skipped, "content": as(RoleTool, claudeResult),
 			}),
+			"tool_search_tool_result": claudeServerResult, "web_search_tool_result": claudeServerResult,
+			"code_execution_tool_result": claudeServerResult,
+			"compaction":                 object(members{"type": skipped, "content": texts, "cache_control": skipped}),
 		},
 	))
+	claudeToolUse = object(members{
+		"type": skipped, "id": skipped, "name": texts, "input": freely, "cache_control": skipped, "caller": skipped,
+	})
+	claudeServerResult = object(members{
+		"type": skipped, "tool_use_id": skipped, "content": as(RoleTool, freely), "cache_control": skipped, "caller": skipped,
+	})
 	claudeMessages = messages(members{"role": skipped, "content": claudeContent})
 	claudeTools    = as(RoleTool, object(members{
 		"type": skipped, "name": texts, "description": texts, "input_schema": freely, "input_examples": freely,
@@ -113,6 +124,7 @@ var (
 		"system": as(RoleSystem, claudeText), "tools": claudeTools,
 		"tool_choice":    as(RoleTool, object(members{"type": skipped, "name": texts})),
 		"stop_sequences": skipped, "thinking": skipped, "metadata": skipped, "user_profile_id": skipped,
+		"cache_control": skipped, "service_tier": skipped,
 		"output_config": object(members{"effort": skipped, "format": freely}), "output_format": freely,
 		"context_management": freely, // may hold instructions for compaction
 		guardrailConfigKey:   skipped,
@@ -135,8 +147,9 @@ var (
 	}))
 	openAIMessages = messages(members{
 		"role": skipped, "content": openAIContent, "name": texts, "refusal": texts,
-		"reasoning": texts, "reasoning_content": texts, "tool_call_id": skipped, "audio": skipped,
-		"tool_calls":    object(members{"id": skipped, "type": skipped, "function": openAIFunction}),
+		"reasoning": texts, "reasoning_content": texts, "audio": skipped,
+		"tool_call_id":  texts, // templates print it
+		"tool_calls":    object(members{"id": texts, "type": skipped, "function": openAIFunction}),
 		"function_call": openAIFunction,
 	})
 	openAIBody = object(members{

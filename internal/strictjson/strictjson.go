@@ -113,13 +113,23 @@ type frame struct {
 func (d *Document) Parse(data []byte, opt Options) error {
 	d.reset(data)
 	if err := d.parse(opt); err != nil {
-		d.reset(nil)
+		d.Reset()
 		return err
 	}
 	return nil
 }
 
+// Reset forgets the document and lets go of its data, for instance before d
+// goes back to a pool.
+func (d *Document) Reset() { d.reset(nil) }
+
+// keepNodes is the largest index whose memory is kept for the next document.
+const keepNodes = 1 << 16
+
 func (d *Document) reset(data []byte) {
+	if cap(d.nodes) > keepNodes {
+		*d = Document{dec: d.dec}
+	}
 	d.data = data
 	d.nodes, d.keys, d.spans, d.open = d.nodes[:0], d.keys[:0], d.spans[:0], d.open[:0]
 	d.buf = *bytes.NewBuffer(data)

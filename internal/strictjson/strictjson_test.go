@@ -273,6 +273,21 @@ func TestReuse(t *testing.T) {
 	}
 }
 
+// TestResetFrees checks that one huge document does not stay in memory.
+func TestResetFrees(t *testing.T) {
+	var d Document
+	if err := d.Parse([]byte(`{"a":[`+strings.Repeat("0,", 2*keepNodes)+`0]}`), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	d.Reset()
+	if d.Kind(0) != Missing || d.Data() != nil || cap(d.nodes) != 0 {
+		t.Errorf("after Reset: %v, %d bytes, %d nodes", d.Kind(0), len(d.Data()), cap(d.nodes))
+	}
+	if err := d.Parse([]byte(`{"a":1}`), Options{}); err != nil || d.Len(0) != 1 {
+		t.Errorf("parse after Reset: %v", err)
+	}
+}
+
 // TestManyKeys checks that an object with many keys costs time in proportion.
 func TestManyKeys(t *testing.T) {
 	var b strings.Builder
