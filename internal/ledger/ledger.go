@@ -95,7 +95,7 @@ type Asked struct {
 	SDKInvocation  string     `json:"sdk_invocation,omitzero"`
 	ContentType    string     `json:"content_type,omitzero"`
 	Accept         string     `json:"accept,omitzero"`
-	Guardrail      string     `json:"guardrail,omitzero"` // "id:version"
+	Guardrail      string     `json:"guardrail,omitzero"`        // "id:version"
 	Metadata       string     `json:"request_metadata,omitzero"` // the caller's labels, as JSON, where a header has them
 	BodyBytes      int64      `json:"body_bytes,omitzero"`
 	BodySHA256     Sum        `json:"body_sha256,omitzero"`     // as forwarded
