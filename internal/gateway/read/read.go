@@ -48,11 +48,17 @@ func (rd *Reader) Parse(c *call.Call) *call.Refusal {
 		return nil
 	}
 	doc := rd.docs.Get().(*strictjson.Document)
-	defer rd.docs.Put(doc)
+	defer rd.free(doc)
 	if err := doc.Parse(c.Body, strictjson.Options{Depth: maxDepth, MaxNodes: maxNodes}); err != nil {
 		return call.Malformed.With(err.Error())
 	}
 	return rd.fill(c, family(c), doc)
+}
+
+// free keeps a document's memory for another body, but not the body itself.
+func (rd *Reader) free(doc *strictjson.Document) {
+	doc.Reset()
+	rd.docs.Put(doc)
 }
 
 func (rd *Reader) resolve(c *call.Call) *call.Refusal {
@@ -109,7 +115,7 @@ func (rd *Reader) inner(c *call.Call, doc *strictjson.Document) *call.Refusal {
 		return nil // the Converse form
 	}
 	inner := rd.docs.Get().(*strictjson.Document)
-	defer rd.docs.Put(inner)
+	defer rd.free(inner)
 	if err := inner.Parse(body, strictjson.Options{Depth: maxDepth, MaxNodes: maxNodes}); err != nil {
 		return call.Malformed.With("inner body: " + err.Error())
 	}

@@ -1,0 +1,290 @@
+package app
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/netip"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/admin"
+	"gatehouse/internal/call"
+	"gatehouse/internal/journal"
+	"gatehouse/internal/ledger"
+)
+
+// Data is what an administrator can do, with or without a server.
+var _ admin.API = (*Data)(nil)
+
+// failure puts an account error into the admin API's words.
+func failure(err error) error {
+	var e *account.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	class := map[account.Class]*admin.Error{
+		account.Invalid: admin.ErrInvalid, account.Denied: admin.ErrForbidden, account.NotFound: admin.ErrNotFound,
+		account.Conflict: admin.ErrConflict, account.TooMany: admin.ErrUnavailable,
+	}[e.Class]
+	return class.Say("%s", e.Message)
+}
+
+// ListUsers implements [admin.Users], as the next ones do.
+func (d *Data) ListUsers(ctx context.Context) ([]admin.User, error) {
+	rows, err := d.accounts.Users(ctx)
+	users := make([]admin.User, len(rows))
+	for i, u := range rows {
+		users[i] = adminUser(u)
+	}
+	return users, failure(err)
+}
+
+func adminUser(u account.User) admin.User {
+	return admin.User{ID: u.ID, Name: u.Name, Team: u.Team, Disabled: u.Disabled, HasPassword: u.HasPassword, Invited: u.Invited, CreatedAt: u.Created}
+}
+
+func (d *Data) AddUser(ctx context.Context, n admin.NewUser) (admin.IssuedUser, error) {
+	u, secret, err := d.accounts.AddUser(ctx, account.NewUser{Name: n.Name, Team: n.Team, Password: n.Password, Invite: n.Invite})
+	issued := admin.IssuedUser{User: adminUser(u)}
+	if n.Invite {
+		issued.Invitation = string(secret)
+	} else {
+		issued.Password = string(secret)
+	}
+	return issued, failure(err)
+}
+
+// user returns the row of a user after a change.
+func (d *Data) user(ctx context.Context, name string) (admin.User, error) {
+	users, err := d.ListUsers(ctx)
+	if err != nil {
+		return admin.User{}, err
+	}
+	canonical, err := account.CanonicalEmail(name)
+	if err != nil {
+		canonical = name
+	}
+	for _, u := range users {
+		if u.Name == canonical || u.Name == name {
+			return u, nil
+		}
+	}
+	return admin.User{}, admin.ErrNotFound.Say("there is no user %q", name)
+}
+
+func (d *Data) SetDisabled(ctx context.Context, user string, disabled bool) (admin.User, error) {
+	if err := d.accounts.SetDisabled(ctx, user, disabled); err != nil {
+		return admin.User{}, failure(err)
+	}
+	return d.user(ctx, user)
+}
+
+func (d *Data) ResetUser(ctx context.Context, user string, newPassword bool) (admin.IssuedUser, error) {
+	secret, err := d.accounts.ResetUser(ctx, user, newPassword)
+	if err != nil {
+		return admin.IssuedUser{}, failure(err)
+	}
+	u, err := d.user(ctx, user)
+	return admin.IssuedUser{User: u, Password: string(secret)}, err
+}
+
+func (d *Data) ListTeams(ctx context.Context) ([]admin.Team, error) {
+	rows, err := d.accounts.Teams(ctx)
+	teams := make([]admin.Team, len(rows))
+	for i, t := range rows {
+		teams[i] = admin.Team{Name: t.Name, Users: t.Users, Keys: t.Keys}
+	}
+	return teams, failure(err)
+}
+
+func (d *Data) SetTeam(ctx context.Context, user, team string) (admin.User, error) {
+	if err := d.accounts.SetTeam(ctx, user, team); err != nil {
+		return admin.User{}, failure(err)
+	}
+	return d.user(ctx, user)
+}
+
+// ListKeys implements [admin.Keys], as the next ones do.
+func (d *Data) ListKeys(ctx context.Context) ([]admin.Key, error) {
+	rows, err := d.accounts.Keys(ctx, "")
+	keys := make([]admin.Key, len(rows))
+	for i, k := range rows {
+		keys[i] = adminKey(k)
+	}
+	return keys, failure(err)
+}
+
+func adminKey(k account.Key) admin.Key {
+	networks := make([]string, len(k.Networks))
+	for i, n := range k.Networks {
+		networks[i] = n.String()
+	}
+	return admin.Key{
+		ID: string(k.ID), APIID: k.APIID, Name: k.Name, User: k.User, Team: k.Team, State: k.State,
+		Models: k.Models, Operations: k.Operations, Networks: networks,
+		CreatedAt: k.Created, ExpiresAt: k.Expires, RevokedAt: k.Revoked, LastUsedAt: k.LastUsed, Successor: string(k.Successor),
+	}
+}
+
+func issued(i account.Issued, err error) (admin.IssuedKey, error) {
+	if err != nil {
+		return admin.IssuedKey{}, failure(err)
+	}
+	return admin.IssuedKey{
+		Key: adminKey(i.Key), AccessKeyID: string(i.Key.ID), SecretAccessKey: string(i.SecretKey), APIKey: string(i.APIKey),
+	}, nil
+}
+
+func (d *Data) CreateKey(ctx context.Context, n admin.NewKey) (admin.IssuedKey, error) {
+	scope := call.Scope{Models: n.Models, Operations: n.Operations}
+	for _, s := range n.Networks {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return admin.IssuedKey{}, admin.ErrInvalid.Say("network %q is no CIDR such as 10.0.0.0/8", s)
+		}
+		scope.Networks = append(scope.Networks, p)
+	}
+	if n.User == "" {
+		n.User = "admin"
+		if _, _, err := d.accounts.AddUser(ctx, account.NewUser{Name: n.User}); err != nil && !errors.Is(err, account.ErrUserExists) {
+			return admin.IssuedKey{}, failure(err)
+		}
+	}
+	return issued(d.accounts.CreateKey(ctx, account.NewKey{Name: n.Name, User: n.User, Team: n.Team, Expires: n.ExpiresAt, Scope: scope}))
+}
+
+func (d *Data) RotateKey(ctx context.Context, id string, overlap time.Duration) (admin.IssuedKey, error) {
+	return issued(d.accounts.RotateKey(ctx, call.KeyID(id), overlap))
+}
+
+func (d *Data) RevokeKey(ctx context.Context, id string) (admin.Key, error) {
+	if err := d.accounts.RevokeKey(ctx, call.KeyID(id)); err != nil {
+		return admin.Key{}, failure(err)
+	}
+	keys, err := d.ListKeys(ctx)
+	for _, k := range keys {
+		if k.ID == id {
+			return k, nil
+		}
+	}
+	return admin.Key{}, err
+}
+
+// ListLimits implements [admin.Limits].
+func (d *Data) ListLimits(context.Context) ([]admin.Limit, error) {
+	return limitRows(d.limits.Status(time.Now())), nil
+}
+
+// JournalHead implements [admin.Journal], as the next two do.
+func (d *Data) JournalHead(context.Context) (admin.Head, error) {
+	s := d.calls.Stats()
+	h := admin.Head{LastSeq: s.Seq, Chain: hex.EncodeToString(s.Head[:]), Bytes: s.Bytes, Segments: s.Segments, Healthy: true}
+	if err := d.calls.Err(); err != nil {
+		h.Healthy, h.Error = false, err.Error()
+	}
+	return h, nil
+}
+
+func (d *Data) VerifyJournal(context.Context) ([]admin.Verification, error) {
+	var out []admin.Verification
+	for _, name := range []string{callsDir, strangersDir} {
+		v, err := verify(filepath.Join(d.dir, name), filepath.Base(name))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func verify(dir, name string) (admin.Verification, error) {
+	r, err := journal.Verify(nil, dir)
+	if err != nil {
+		return admin.Verification{}, fmt.Errorf("verify journal %s: %w", name, err)
+	}
+	v := admin.Verification{
+		Journal: name, OK: r.OK(), Records: r.Frames, Segments: r.Segments, Bytes: r.Bytes,
+		FirstSeq: r.First, LastSeq: r.Last, Head: hex.EncodeToString(r.Head[:]), Erased: r.Erased, Problems: []string{},
+	}
+	for _, d := range r.Damage {
+		v.Problems = append(v.Problems, d.Error())
+	}
+	if r.Tail > 0 {
+		v.Problems = append(v.Problems, fmt.Sprintf("%d bytes at the end are no whole record: a crash left them, the next start cuts them", r.Tail))
+	}
+	var open ledger.Open
+	for e, err := range journal.Read(nil, dir, 0) {
+		if err == nil {
+			err = open.Add(&e)
+		}
+		if err != nil && len(v.Problems) < 100 && v.OK {
+			v.Problems = append(v.Problems, err.Error())
+		}
+	}
+	v.Open = uint64(len(open.Interrupted()))
+	return v, nil
+}
+
+func (d *Data) ExportJournal(_ context.Context, e admin.Export, w io.Writer) error {
+	format := ledger.InvocationLog
+	if e.As == admin.ExportCloudTrail {
+		format = ledger.CloudTrail
+	}
+	if err := errors.Join(d.calls.Sync(), d.strangers.Sync()); err != nil {
+		return err
+	}
+	for _, name := range []string{callsDir, strangersDir} {
+		entries := between(journal.Read(nil, filepath.Join(d.dir, name), 0), e.From, e.To)
+		if _, err := ledger.Export(entries, ledger.ExportOptions{As: format}, w); err != nil {
+			return fmt.Errorf("export journal %s: %w", filepath.Base(name), err)
+		}
+	}
+	return nil
+}
+
+// between keeps the entries of a span of time. Entries stand in its order.
+func between(entries iter.Seq2[journal.Entry, error], from, to time.Time) iter.Seq2[journal.Entry, error] {
+	return func(yield func(journal.Entry, error) bool) {
+		for e, err := range entries {
+			if err == nil && !from.IsZero() && e.Time.Before(from) {
+				continue
+			}
+			if err == nil && !to.IsZero() && e.Time.After(to) {
+				return
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// Info implements [admin.Server], as Config does.
+func (d *Data) Info(context.Context) (admin.Info, error) {
+	i := admin.Info{Go: runtime.Version(), Region: d.config.Region}
+	if d.info != nil {
+		s := d.info()
+		i.Version, i.Endpoint, i.CAFile, i.StartedAt = s.version, s.endpoint, s.caFile, s.started
+	}
+	return i, nil
+}
+
+func (d *Data) Config(context.Context) (jsontext.Value, error) { return json.Marshal(d.config) }
+
+// ListModels implements [admin.Models], as ShowModel does.
+func (d *Data) ListModels(context.Context) ([]admin.Model, error) {
+	return admin.ModelRows(d.models), nil
+}
+
+func (d *Data) ShowModel(_ context.Context, id string) (admin.Model, error) {
+	return admin.ModelRow(d.models, id)
+}

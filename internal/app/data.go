@@ -1,0 +1,228 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/admin"
+	"gatehouse/internal/bedrock/model"
+	"gatehouse/internal/config"
+	"gatehouse/internal/gateway/limit"
+	"gatehouse/internal/gateway/record"
+	"gatehouse/internal/journal"
+	"gatehouse/internal/ledger"
+	"gatehouse/internal/store/sqlite"
+)
+
+// The data directory. Everything in it is for its owner alone.
+const (
+	stateFile      = "state.db"
+	callsDir       = "journal/calls"
+	strangersDir   = "journal/strangers"
+	strangersBytes = 64 << 20 // what the journal of strangers may take in all
+
+	tokenIssuer   = "gatehouse"
+	tokenAudience = "gatehouse-chat"
+)
+
+// Data is an open data directory: accounts, journals, counters. One process
+// has it open at a time.
+type Data struct {
+	dir    string
+	config *config.Config
+	log    *slog.Logger
+	info   func() serverInfo // nil without a server
+
+	lock      io.Closer
+	db        *sqlite.DB
+	models    *model.Table
+	limits    *limit.Limiter
+	calls     *journal.Journal
+	strangers *journal.Journal
+	recorder  *record.Recorder
+	accounts  *account.Service
+	recovery  journal.Recovery
+	cut       int // calls that a crash had left open
+
+	strangersPerSecond int // written one by one; 0: record's default
+}
+
+// ErrInUse means that another process has the data directory open and does not
+// answer on its socket.
+var ErrInUse = errors.New("the data directory is in use by another process")
+
+// OpenData opens dir without a server, making it when it is new.
+func OpenData(ctx context.Context, dir string) (*Data, error) {
+	return openData(ctx, dir, config.Default(), slog.New(slog.DiscardHandler))
+}
+
+func openData(ctx context.Context, dir string, c *config.Config, log *slog.Logger) (*Data, error) {
+	d := &Data{dir: dir, config: c, log: log}
+	return d, d.open(ctx)
+}
+
+func (d *Data) open(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{d.openDir, d.openTables, d.openState, d.openJournals, d.openAccounts} {
+		if err := step(ctx); err != nil {
+			d.Close()
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Data) openDir(context.Context) (err error) {
+	for _, sub := range []string{"", callsDir, strangersDir} {
+		if err := os.MkdirAll(filepath.Join(d.dir, sub), 0o700); err != nil {
+			return fmt.Errorf("data directory: %w", err)
+		}
+	}
+	if d.lock, err = (journal.OSFS{}).Lock(d.dir); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrInUse, d.dir, err)
+	}
+	return nil
+}
+
+func (d *Data) openTables(context.Context) (err error) {
+	if d.models, err = admin.ModelTable(d.config); err != nil {
+		return err
+	}
+	d.limits, err = limit.New(limit.Options{Limits: limitTable(d.config)})
+	return err
+}
+
+func (d *Data) openState(ctx context.Context) (err error) {
+	d.db, err = sqlite.Open(ctx, filepath.Join(d.dir, stateFile))
+	return err
+}
+
+// openJournals replays the main journal into the limiter and closes what a crash
+// left open: such a call may have been made, so its reservation is charged.
+func (d *Data) openJournals(ctx context.Context) (err error) {
+	r := replay{limits: d.limits}
+	d.calls, d.recovery, err = journal.Open(ctx, journal.Options{
+		Dir: filepath.Join(d.dir, callsDir), Snapshot: d.limits.Snapshot, Log: d.log,
+	}, r.entry)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	now := time.Now()
+	for _, a := range r.open.Interrupted() {
+		res := a.Interrupted(now)
+		if err := d.calls.Write(ledger.KindResult, res.AppendMeta(nil), nil, nil); err != nil {
+			return fmt.Errorf("journal: close interrupted call %s: %w", a.ID, err)
+		}
+		d.limits.ReplayResult(a.ID, res.Settled)
+		d.cut++
+	}
+	if d.strangers, _, err = journal.Open(ctx, journal.Options{
+		Dir: filepath.Join(d.dir, strangersDir), SegmentBytes: strangersBytes / 16, MaxBytes: strangersBytes,
+		QueueBytes: 4 << 20, BallastBytes: -1, Log: d.log,
+	}, nil); err != nil {
+		return fmt.Errorf("journal of strangers: %w", err)
+	}
+	d.recorder, err = record.New(record.Options{
+		Journal: d.calls, Strangers: d.strangers, Account: d.config.AccountID, Region: d.config.Region,
+		Bodies: record.Bodies(d.config.Record.Bodies), StrangersPerSecond: d.strangersPerSecond,
+	})
+	return err
+}
+
+// replay rebuilds the limiter's counters from what the journal says.
+type replay struct {
+	limits *limit.Limiter
+	open   ledger.Open
+}
+
+func (r *replay) entry(e journal.Entry) error {
+	switch e.Kind {
+	case journal.KindSnapshot:
+		if err := r.limits.Restore(e.Meta); err != nil {
+			return err
+		}
+		r.open = ledger.Open{}
+		for id, amounts := range r.limits.Open() {
+			r.open.Hold(id, amounts)
+		}
+		return nil
+	case ledger.KindAdmit, ledger.KindResult, ledger.KindRefused:
+	default:
+		return nil
+	}
+	m, err := ledger.Decode(e.Kind, e.Meta)
+	if err != nil {
+		return err
+	}
+	r.open.Apply(m)
+	switch m := m.(type) {
+	case *ledger.Admit:
+		r.limits.ReplayAdmit(m.ID, m.Amounts)
+	case *ledger.Result:
+		r.limits.ReplayResult(m.ID, m.Settled)
+	case *ledger.Refused:
+		r.limits.ReplayResult(m.ID, nil)
+	}
+	return nil
+}
+
+func (d *Data) openAccounts(ctx context.Context) (err error) {
+	reg := d.config.Registration
+	d.accounts, err = account.Open(ctx, account.Options{
+		Store: d.db, Dir: d.dir, Issuer: tokenIssuer, Audience: tokenAudience, Log: d.log,
+		Registration: account.Registration{
+			Mode: account.Mode(reg.Mode), PerIPPerHour: reg.PerIPPerHour, LoopbackOnly: !reg.BeyondLoopback,
+		},
+		Event: d.accountEvent,
+	})
+	return err
+}
+
+// accountEvent records what happened to an account. A change that cannot be
+// recorded has happened all the same: it is logged, and the journal's failure
+// stops calls.
+func (d *Data) accountEvent(e account.Event) {
+	err := d.recorder.Event(ledger.Account{
+		Event: e.Kind, Subject: e.User + string(e.Key), IP: e.IP, Outcome: outcomeOf(e), Detail: e.Detail,
+	})
+	if err != nil {
+		d.log.Error("account event not recorded", "event", e.Kind, "err", err)
+	}
+}
+
+// Close writes what is in memory and gives the directory free. It closes what
+// was opened, also of a Data that did not open in full.
+func (d *Data) Close() error {
+	var errs []error
+	if d.accounts != nil {
+		errs = append(errs, d.accounts.Close())
+	}
+	if d.recorder != nil {
+		errs = append(errs, d.recorder.Close())
+	}
+	for _, j := range []*journal.Journal{d.calls, d.strangers} {
+		if j != nil {
+			errs = append(errs, j.Close())
+		}
+	}
+	if d.db != nil {
+		errs = append(errs, d.db.Close())
+	}
+	if d.lock != nil {
+		errs = append(errs, d.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// exists reports whether a file is there.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,228 @@
+// Package app builds the parts of Gatehouse out of a configuration and joins
+// them: [Serve] starts everything, runs until its context ends, drains and
+// stops; [OpenData] opens a data directory for commands without a server. It
+// holds no logic of its own beyond the order in which things open and close.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"gatehouse/internal/admin"
+	"gatehouse/internal/config"
+	"gatehouse/internal/gateway"
+	"gatehouse/internal/gateway/auth"
+	"gatehouse/internal/gateway/policy"
+	"gatehouse/internal/gateway/read"
+	"gatehouse/internal/gateway/upstream"
+)
+
+// Options are what Serve needs beside the configuration.
+type Options struct {
+	DataDir string
+	Stderr  io.Writer
+	Version string
+	Paste   bool // print a block to paste, with credentials, when the upstream is the emulator
+}
+
+// drainTime is how long a stop waits for calls under way.
+const drainTime = 30 * time.Second
+
+// serverInfo is what the admin API tells about the server.
+type serverInfo struct {
+	version, endpoint, caFile string
+	started                   time.Time
+}
+
+// server is a running Gatehouse.
+type server struct {
+	o        Options
+	c        *config.Config
+	log      *slog.Logger
+	data     *Data
+	upstream *upstream.Upstream
+	gateway  *gateway.Gateway
+	tls      *tls.Config
+	info     serverInfo
+	admin    string // URL of the admin API, empty when only the socket serves it
+	started  time.Time
+
+	upstreamName string
+
+	servers []*http.Server
+	failed  chan error
+}
+
+// Serve runs Gatehouse until ctx ends and then drains: no call is cut before
+// drainTime has passed. It writes `ready` with its addresses to o.Stderr once it
+// accepts calls. An error means that it could not start, or that it had to stop
+// because the journal's disk failed.
+func Serve(ctx context.Context, c *config.Config, o Options) error {
+	s := &server{o: o, c: c, log: slog.New(slog.NewTextHandler(o.Stderr, nil)), started: time.Now(), failed: make(chan error, 4)}
+	var err error
+	if s.data, err = openData(ctx, o.DataDir, c, s.log); err != nil {
+		return err
+	}
+	defer s.data.Close()
+	background, stop := context.WithCancel(context.Background())
+	defer stop()
+	if err := s.build(background); err != nil {
+		return err
+	}
+	defer s.upstream.Close()
+	if err := s.listen(); err != nil {
+		s.close()
+		return err
+	}
+	if err := s.announce(ctx); err != nil {
+		s.close()
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return s.drain()
+	case <-s.data.calls.Failed():
+		s.close()
+		return fmt.Errorf("the journal failed and nothing may go unrecorded: %w", s.data.calls.Err())
+	case err := <-s.failed:
+		s.close()
+		return err
+	}
+}
+
+// build makes the stages and joins them.
+func (s *server) build(ctx context.Context) error {
+	to, err := openUpstream(ctx, s.c, s.data.models)
+	if err != nil {
+		return err
+	}
+	s.upstreamName = to.name
+	s.upstream = upstream.New(upstream.Options{
+		Region: s.c.Upstream.Regions[0], Runtime: to.runtime, Control: to.control, Credentials: to.credentials,
+		FirstContent: time.Duration(s.c.Upstream.FirstContentTimeout), Total: time.Duration(s.c.Upstream.TotalTimeout),
+		UserAgent: "gatehouse/" + s.o.Version, Log: s.log,
+	})
+	authenticator, err := auth.New(auth.Options{
+		Keys: s.data.accounts, Tokens: s.data.accounts, Regions: []string{s.c.Region},
+		Issuer: tokenIssuer, Audience: tokenAudience,
+	})
+	if err != nil {
+		return err
+	}
+	n := s.c.Network
+	s.gateway = gateway.New(gateway.Options{
+		Auth: authenticator, Read: read.New(s.data.models), Account: s.c.AccountID,
+		Networks: policy.Networks{Allow: config.Prefixes(n.Allow), Deny: config.Prefixes(n.Deny)},
+		Limits:   s.data.limits, Record: s.data.recorder, Upstream: s.upstream,
+		Trusted: config.Prefixes(n.TrustedProxies), BasePath: s.c.Chat.BasePath, Log: s.log,
+	})
+	return nil
+}
+
+// listen opens every listener before any is served, so that a port in use is an
+// error of the start.
+func (s *server) listen() (err error) {
+	if s.tls, s.info.caFile, err = serverTLS(s.c.TLS, s.o.DataDir, s.c.Listen, s.c.AdminListen); err != nil {
+		return err
+	}
+	data, err := net.Listen("tcp", s.c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", s.c.Listen, err)
+	}
+	s.info.endpoint = s.url(data.Addr())
+	s.info.started, s.info.version = s.started, s.o.Version
+	s.data.info = func() serverInfo { return s.info }
+	s.serve(gateway.NewServer(s.gateway, s.log), gateway.NewListener(data, s.tls, s.gateway))
+	return s.listenAdmin()
+}
+
+func (s *server) url(addr net.Addr) string {
+	scheme := "http"
+	if s.tls != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + addr.String()
+}
+
+// listenAdmin opens the admin API: the socket always, TCP when configured.
+func (s *server) listenAdmin() error {
+	token, err := adminToken(filepath.Join(s.o.DataDir, adminTokenFile))
+	if err != nil {
+		return err
+	}
+	o := admin.Options{API: s.data, Ready: s.ready, TokenSHA256: token, Log: s.log}
+	socket, err := listenSocket(filepath.Join(s.o.DataDir, socketFile))
+	if err != nil {
+		return err
+	}
+	s.serve(adminServer(admin.SocketHandler(o), s.log), socket)
+	if s.c.AdminListen == "" {
+		return nil
+	}
+	ln, err := net.Listen("tcp", s.c.AdminListen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", s.c.AdminListen, err)
+	}
+	s.admin = s.url(ln.Addr())
+	if s.tls != nil {
+		ln = tls.NewListener(ln, s.tls)
+	}
+	s.serve(adminServer(admin.Handler(o), s.log), ln)
+	return nil
+}
+
+func adminServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 75 * time.Second,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// ready is nil while calls are accepted and recorded.
+func (s *server) ready() error { return s.data.recorder.Err() }
+
+func (s *server) serve(hs *http.Server, ln net.Listener) {
+	s.servers = append(s.servers, hs)
+	go func() {
+		if err := hs.Serve(ln); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			s.failed <- fmt.Errorf("serve %s: %w", ln.Addr(), err)
+		}
+	}()
+}
+
+// drain stops accepting, lets calls under way end, and closes what is left.
+func (s *server) drain() error {
+	fmt.Fprintf(s.o.Stderr, "draining: %d requests under way; interrupt again to stop at once\n", s.gateway.Live())
+	s.gateway.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	for _, hs := range s.servers {
+		if err := hs.Shutdown(ctx); err != nil {
+			hs.Close()
+		}
+	}
+	s.settle()
+	return nil
+}
+
+func (s *server) close() {
+	for _, hs := range s.servers {
+		hs.Close()
+	}
+	s.settle()
+}
+
+// settle waits for handlers whose connections are gone to write their results.
+func (s *server) settle() {
+	for end := time.Now().Add(5 * time.Second); s.gateway.Live() > 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+}

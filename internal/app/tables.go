@@ -1,0 +1,62 @@
+package app
+
+import (
+	"strings"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/admin"
+	"gatehouse/internal/call"
+	"gatehouse/internal/config"
+	"gatehouse/internal/gateway/limit"
+	"gatehouse/internal/gateway/record"
+)
+
+// limitTable is the shipped limits with the configured ones added.
+func limitTable(c *config.Config) []limit.Limit {
+	own := make([]limit.Limit, len(c.Limits))
+	for i, l := range c.Limits {
+		window := limit.Window(l.Window.Duration())
+		switch l.Window {
+		case "day":
+			window = limit.Day
+		case "month":
+			window = limit.Month
+		}
+		own[i] = limit.Limit{
+			Name: l.Name, Per: l.Per, Measure: l.Measure, Max: l.Max, Window: window,
+			Match:  limit.Match{Models: l.Match.Models, Teams: l.Match.Teams, Users: l.Match.Users, Schemes: schemes(l.Match.Schemes)},
+			Action: l.Action, RefuseAs: l.RefuseAs,
+		}
+	}
+	return limit.Merge(limit.Shipped, own)
+}
+
+func schemes(names []string) (list []call.Scheme) {
+	for _, s := range []call.Scheme{call.SigV4, call.APIKey, call.Token} {
+		for _, name := range names {
+			if s.String() == name {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+// outcomeOf tells what took place from what did not, by the event's own word.
+func outcomeOf(e account.Event) string {
+	for _, not := range []string{"_failed", "_refused"} {
+		if strings.HasSuffix(e.Kind, not) {
+			return "refused"
+		}
+	}
+	return record.OutcomeOK
+}
+
+// limitRows puts the limiter's rows into the admin API's words.
+func limitRows(rows []limit.Row) []admin.Limit {
+	out := make([]admin.Limit, len(rows))
+	for i, r := range rows {
+		out[i] = admin.Limit{Limit: r.Limit, Per: strings.Join(r.Per, ","), Key: r.Key, Max: r.Max, Used: r.Used, Reserved: r.Reserved, Debt: r.Debt, ResetsAt: r.ResetsAt}
+	}
+	return out
+}

@@ -1,0 +1,236 @@
+// Package gateway is the request path. A request passes these stages, in this
+// order, and no route passes fewer than its class says:
+//
+//	Route    the raw request line names an operation, or nothing happens
+//	Begin    who says they call: one credential, well-formed, in scope, in time
+//	Body     the body, bounded in bytes and pace
+//	Finish   the signature over that body
+//	Parse    the body, strictly: model, texts, max tokens, estimate
+//	Check    may this principal make this call at all
+//	Reserve  the limits, all or nothing
+//	Admit    the journal has the call on disk
+//	Forward  Bedrock, re-signed; the answer back, frame by frame
+//	Settle   the reservation becomes what was used
+//	Result   the journal gets the end of the call
+//
+// The stages are packages of their own that know only internal/call; the order is
+// written in [Gateway.serve] and [Gateway.admitted], nowhere else. Whatever refuses, from a malformed
+// head to a broken disk, is answered in Bedrock's dialect and recorded once.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/internal/bedrock"
+	"gatehouse/internal/call"
+	"gatehouse/internal/gateway/auth"
+	"gatehouse/internal/gateway/limit"
+	"gatehouse/internal/gateway/policy"
+	"gatehouse/internal/gateway/read"
+	"gatehouse/internal/gateway/record"
+	"gatehouse/internal/gateway/upstream"
+)
+
+// Options are the parts of a Gateway.
+type Options struct {
+	Auth     *auth.Authenticator
+	Read     *read.Reader
+	Account  string // for the ARNs of our callers
+	Networks policy.Networks
+	Limits   *limit.Limiter
+	Record   *record.Recorder
+	Upstream *upstream.Upstream
+	Trusted  []netip.Prefix // proxies whose X-Forwarded-For is believed
+	BasePath string         // before the chat API's paths
+	Chat     ChatRoutes
+	Log      *slog.Logger
+}
+
+// ChatRoutes are the handlers of the chat API. Chat itself reaches models only
+// through the Gateway's own ServeHTTP.
+type ChatRoutes struct {
+	Register, Login, Chat, Prompts http.HandlerFunc
+}
+
+// Gateway serves the data plane. It is safe for concurrent use.
+type Gateway struct {
+	o         Options
+	strangers read.Budget // bodies of callers not yet authenticated
+	callers   read.Budget // bodies of authenticated ones
+	routes    map[string]Route
+	draining  atomic.Bool
+	live      atomic.Int64
+}
+
+const (
+	maxBody         = 25_000_000 // InvokeModel's own bound
+	strangersBudget = 128 << 20
+	callersBudget   = 1 << 30
+)
+
+// New builds a gateway. Its chat routes may be set later with SetChat, since
+// they call the gateway themselves.
+func New(o Options) *Gateway {
+	g := &Gateway{o: o}
+	g.strangers.Max, g.callers.Max = strangersBudget, callersBudget
+	g.SetChat(o.Chat)
+	return g
+}
+
+// Drain makes every further request a 503; those in progress go on.
+func (g *Gateway) Drain() { g.draining.Store(true) }
+
+// Live is the number of requests in progress.
+func (g *Gateway) Live() int64 { return g.live.Load() }
+
+// ServeHTTP answers one request and records it once.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.live.Add(1)
+	defer g.live.Add(-1)
+	x := newExchange(g, w, r)
+	defer x.held.Free()
+	defer g.recoverPanic(x)
+	ref := g.enter(x)
+	if ref == nil && x.route.handler != nil {
+		x.commonHeaders()
+		x.route.handler(w, r)
+		return
+	}
+	if ref == nil {
+		ref = g.serve(x)
+	}
+	if ref != nil {
+		g.refuse(x, ref)
+	}
+}
+
+// enter finds the route and refuses what no route accepts.
+func (g *Gateway) enter(x *exchange) *call.Refusal {
+	if ref := checkRequest(x.r); ref != nil {
+		return ref
+	}
+	if !g.o.Networks.Admits(x.call.IP) {
+		return call.NetworkDenied.With("address " + x.call.IP.String())
+	}
+	if g.draining.Load() && x.call.RawPath != "/healthz" {
+		return call.Draining
+	}
+	return g.route(x)
+}
+
+// serve takes one Bedrock call up to the point where nothing but the journal
+// can refuse it any more.
+func (g *Gateway) serve(x *exchange) *call.Refusal {
+	c := x.call
+	pending, ref := g.o.Auth.Begin(c, x.r)
+	if ref != nil {
+		return ref
+	}
+	if x.held, ref = g.strangers.Body(x.w, x.r, c, maxBody); ref != nil {
+		return ref
+	}
+	if ref := pending.Finish(c.BodySHA256); ref != nil {
+		return ref
+	}
+	x.authenticated, c.CallerARN = true, c.Principal.ARN(g.o.Account)
+	if ref := x.held.Move(&g.callers); ref != nil {
+		return ref
+	}
+	if ref := g.o.Read.Parse(c); ref != nil {
+		return ref
+	}
+	if ref := policy.Check(c, c.Time); ref != nil {
+		return ref
+	}
+	x.decision, ref = g.o.Limits.Reserve(c, c.Time)
+	if ref != nil {
+		return ref
+	}
+	if ref := g.o.Record.Admit(c); ref != nil {
+		g.o.Limits.Release(c)
+		return ref
+	}
+	if fn, ok := x.r.Context().Value(observerKey{}).(func(*call.Call)); ok {
+		fn(c)
+	}
+	g.admitted(x)
+	return nil
+}
+
+// admitted makes the call. Whatever happens, also a panic, it is settled and
+// recorded once.
+func (g *Gateway) admitted(x *exchange) {
+	res := &call.Result{Outcome: call.Interrupted, Status: http.StatusInternalServerError, Worked: true}
+	defer func() {
+		res.Time = time.Now()
+		g.o.Limits.Settle(x.call, res, res.Time)
+		g.o.Record.Result(x.call, res)
+	}()
+	g.o.Upstream.Forward(x.r.Context(), x.call, x, res)
+}
+
+// recoverPanic turns a panic of ours into a 500 and an audit record; one
+// request must not end the process.
+func (g *Gateway) recoverPanic(x *exchange) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(p)
+	}
+	g.o.Log.Error("panic in the request path", "call", x.call.ID, "panic", p, "stack", string(debug.Stack()))
+	if x.started {
+		panic(http.ErrAbortHandler)
+	}
+	g.refuse(x, call.Internal.With("panic"))
+}
+
+// refuse answers and records a refusal.
+func (g *Gateway) refuse(x *exchange, ref *call.Refusal) {
+	g.o.Record.Refused(x.call, ref)
+	if x.decision.Applies() {
+		x.decision.SetHeaders(x.w.Header())
+	}
+	x.commonHeaders()
+	writeRefusal(x.w, ref, !x.authenticated)
+}
+
+// refusedHead audits a head that the listener refused, and returns the reply.
+func (g *Gateway) refusedHead(remote string, ref *call.Refusal) []byte {
+	c := &call.Call{ID: call.NewID(time.Now()), RequestID: call.NewRequestID(), Time: time.Now(), IP: remoteIP(remote)}
+	g.o.Record.Refused(c, ref)
+	return rawRefusal(c, ref)
+}
+
+type observerKey struct{}
+
+// Observe returns a context under which the gateway tells fn about the call it
+// serves, once it has been admitted. The chat API uses it to join a prompt to its call.
+func Observe(ctx context.Context, fn func(*call.Call)) context.Context {
+	return context.WithValue(ctx, observerKey{}, fn)
+}
+
+// errorOfRoute maps the path grammar's verdicts to refusals.
+func errorOfRoute(err error, op *bedrock.Operation) *call.Refusal {
+	switch {
+	case errors.Is(err, bedrock.ErrBadPath):
+		return call.BadPath
+	case errors.Is(err, bedrock.ErrNoSuchModel):
+		return call.NoSuchModel
+	case errors.Is(err, bedrock.ErrMethod):
+		return call.BadMethod
+	case err != nil:
+		return call.UnknownOperation
+	case op.Support == bedrock.Refused:
+		return call.UnsupportedOp.Say(op.Name + " is not supported by this endpoint.").With("operation " + op.Name)
+	}
+	return nil
+}
