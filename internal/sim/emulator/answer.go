@@ -84,9 +84,12 @@ func (c *call) compose(rule *scriptRule) {
 	a := &c.answer
 	if rule != nil && (rule.Text != "" || rule.Tool != nil) {
 		a.text = append(a.text, rule.Text...)
-		if rule.Tool != nil {
+		switch {
+		case rule.Tool != nil && c.shape.tools:
 			a.toolName, a.stop = rule.Tool.Name, toolUse
 			a.toolJSON = append(a.toolJSON, rule.input...)
+		case rule.Tool != nil: // said, for want of a way to use it
+			a.text = append(a.text, rule.input...)
 		}
 		return
 	}

@@ -1,6 +1,9 @@
 package emulator
 
 import (
+	"strconv"
+	"strings"
+
 	"gatehouse/internal/strictjson"
 )
 
@@ -209,16 +212,16 @@ func (c *call) addTool(name, description, schema node) {
 // bound reads the asked maximum of output tokens.
 func (c *call) bound(n node, keys ...string) *wireError {
 	v, ok := c.int(n, keys...)
-	path := keys[len(keys)-1]
 	switch {
 	case !ok:
-		return validation("Malformed input request: #/" + path + ": expected type: Integer, please reformat your input and try again.")
-	case v < 0, v == 0 && c.doc.Kind(c.get(n, keys...)) == strictjson.Number:
-		return constraint(path, "Member must have value greater than or equal to 1")
-	case v > 0:
+		return mistyped(strings.Join(keys, "/"), "expected type: Integer")
+	case v > 0, v == 0 && c.doc.Kind(c.get(n, keys...)) != strictjson.Number:
 		c.ask.maxTokens = v
+		return nil
+	case c.shape.name == "converse":
+		return constraint(strings.Join(keys, "."), "Member must have value greater than or equal to 1")
 	}
-	return nil
+	return mistyped(strings.Join(keys, "/"), "expected minimum value: 1, found: "+strconv.FormatInt(v, 10))
 }
 
 // promptText is the text of the last user message, or of everything when there

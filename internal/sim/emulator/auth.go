@@ -100,13 +100,14 @@ func (c *call) scope(a *sigv4.Authorization) *wireError {
 }
 
 func authError(err error) *wireError {
+	message := strings.TrimPrefix(err.Error(), "sigv4: ")
 	switch {
 	case errors.Is(err, sigv4.ErrMalformed):
-		return &wireError{status: 400, code: "IncompleteSignatureException", auth: true, message: err.Error()}
+		return &wireError{status: 400, code: "IncompleteSignatureException", auth: true, message: message}
 	case errors.Is(err, sigv4.ErrKeyID):
 		return errUnknownKey
 	}
-	return invalidSignature(err.Error())
+	return invalidSignature(message)
 }
 
 // badSignature is the refusal that shows what should have been signed.

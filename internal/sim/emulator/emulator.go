@@ -21,6 +21,7 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"io"
@@ -109,7 +110,7 @@ type Emulator struct {
 // New returns an emulator with the options o.
 func New(o Options) *Emulator {
 	e := &Emulator{
-		region: or(o.Region, "us-east-1"), account: or(o.Account, "123456789012"),
+		region: cmp.Or(o.Region, "us-east-1"), account: cmp.Or(o.Account, "123456789012"),
 		keys: map[string]*key{}, bearers: map[[32]byte]bool{}, anonymous: o.Anonymous,
 		seed: o.Seed, ttft: o.TTFT, padding: o.Padding,
 		script: o.Script, guardrails: slices.Clone(o.Guardrails), models: o.Models,
@@ -150,13 +151,6 @@ func (e *Emulator) fillDefaults() {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // profileOnly lists the base ids whose models an inference profile alone
@@ -371,7 +365,7 @@ func (c *call) denied() *wireError {
 	if ref, err := c.e.models.Resolve(c.target.Model); err == nil {
 		resource = "arn:aws:bedrock:" + c.e.region + "::foundation-model/" + ref.ID
 	}
-	return denied("arn:aws:iam::"+c.e.account+":user/"+or(c.user, "emulated"), "bedrock:"+c.op.Action, resource)
+	return denied("arn:aws:iam::"+c.e.account+":user/"+cmp.Or(c.user, "emulated"), "bedrock:"+c.op.Action, resource)
 }
 
 // addHeaders adds about size bytes of response headers.

@@ -41,6 +41,11 @@ func missingKey(key string) *wireError {
 	return validation("Malformed input request: #: required key [" + key + "] not found, please reformat your input and try again.")
 }
 
+// mistyped is the message of a native body's schema for the member at path.
+func mistyped(path, rule string) *wireError {
+	return validation("Malformed input request: #/" + path + ": " + rule + ", please reformat your input and try again.")
+}
+
 func denied(principal, action, resource string) *wireError {
 	return &wireError{status: 403, code: "AccessDeniedException", auth: true, upper: true,
 		message: "User: " + principal + " is not authorized to perform: " + action + " on resource: " + resource +

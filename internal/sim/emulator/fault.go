@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ type Fault struct {
 	// How, for the kinds that ask.
 	After      int           // stream faults: deltas that are sent first
 	Type       string        // exception: the camel-case type; error: the code
-	Status     int           // 424: originalStatusCode
+	Status     int           // 424, modelStreamErrorException: originalStatusCode
 	RetryAfter time.Duration // 429, 503: x-amz-retry-after, sent when not 0
 	Size       int           // headers, oversize: bytes
 	Location   string        // redirect
@@ -211,18 +212,10 @@ func (f Fault) checked(text string, errs []error) (Fault, error) {
 	if err := errors.Join(errs...); err != nil {
 		return Fault{}, fmt.Errorf("fault %q: %w", text, err)
 	}
-	if f.Delay == 0 {
-		f.Delay = def.Delay
-	}
-	if f.Type == "" {
-		f.Type = def.Type
-	}
-	if f.Size == 0 {
-		f.Size = def.Size
-	}
-	if f.Location == "" {
-		f.Location = def.Location
-	}
+	f.Delay = cmp.Or(f.Delay, def.Delay)
+	f.Type = cmp.Or(f.Type, def.Type)
+	f.Size = cmp.Or(f.Size, def.Size)
+	f.Location = cmp.Or(f.Location, def.Location)
 	return f, nil
 }
 
@@ -283,10 +276,7 @@ func (f *Fault) wire() *wireError {
 	}
 	e.retryAfter = f.RetryAfter
 	if f.Kind == FaultModel {
-		e.originalStatus = f.Status
-		if e.originalStatus == 0 {
-			e.originalStatus = 500
-		}
+		e.originalStatus = cmp.Or(f.Status, 500)
 	}
 	return &e
 }

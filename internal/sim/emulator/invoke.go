@@ -172,6 +172,7 @@ func (c *call) countTokens() *wireError {
 	var werr *wireError
 	switch {
 	case c.has(input, "converse"):
+		c.shape = &converse
 		werr = c.readConverse(c.get(input, "converse"))
 	case c.has(input, "invokeModel"):
 		werr = c.readInner(c.str(input, "invokeModel", "body"))
@@ -195,5 +196,6 @@ func (c *call) readInner(encoded string) *wireError {
 	if werr := c.parse(inner); werr != nil {
 		return werr
 	}
-	return c.row.native(c).read(c)
+	c.shape = c.row.native(c)
+	return c.shape.read(c)
 }

@@ -11,6 +11,7 @@ type shape struct {
 	body       func(c *call, dst []byte) []byte
 	stream     func(s *stream) // nil: cannot be streamed
 	output     bool            // the answer is tokens
+	tools      bool            // it can ask for the use of a tool
 	counts     bool            // InvokeModel reports token counts in headers
 	lead       bool            // texts begin with a space
 	defaultMax int64           // bound of the output where the request has none; 0 is none

@@ -42,7 +42,7 @@ func appendJurassicTokens(dst, text []byte) []byte {
 
 // AI21 Jamba: OpenAI's form with fewer members.
 var jamba = shape{
-	name: "jamba", output: true, counts: true, defaultMax: 4096, words: openAIWords,
+	name: "jamba", output: true, tools: true, counts: true, defaultMax: 4096, words: openAIWords,
 	read: readOpenAI,
 	body: func(c *call, dst []byte) []byte {
 		dst = appendID(append(dst, `{"id":"chatcmpl-`...), &c.rng, 24)

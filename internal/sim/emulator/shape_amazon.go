@@ -12,7 +12,7 @@ var titanText = shape{
 func readTitan(c *call) *wireError {
 	config := c.get(0, "textGenerationConfig")
 	c.addStops(c.get(config, "stopSequences"))
-	return firstError(c.prompt("inputText"), c.bound(config, "maxTokenCount"))
+	return firstError(c.prompt("inputText"), c.bound(0, "textGenerationConfig", "maxTokenCount"))
 }
 
 // titanNumber appends an integer. With a guardrail the service writes Titan's
@@ -58,7 +58,7 @@ func titanStream(s *stream) {
 
 // Amazon Nova: Converse's blocks, with other names for the bounds and counts.
 var nova = shape{
-	name: "nova", output: true, counts: true, words: converseStop,
+	name: "nova", output: true, tools: true, counts: true, words: converseStop,
 	read:   readNova,
 	body:   novaBody,
 	stream: novaStream,
@@ -73,7 +73,7 @@ func readNova(c *call) *wireError {
 	if !c.has(config, key) {
 		key = "maxTokens"
 	}
-	return firstError(c.messages(c.get(0, "messages")), c.bound(config, key))
+	return firstError(c.messages(c.get(0, "messages")), c.bound(0, "inferenceConfig", key))
 }
 
 func novaBody(c *call, dst []byte) []byte {
@@ -97,7 +97,7 @@ func novaStream(s *stream) {
 	s.doc = append(s.doc[:0], `{"messageStart":{"role":"assistant"}}`...)
 	s.chunk()
 	index := int64(0)
-	s.deltas(a.text, func(part []byte, _ int64, _ bool) {
+	s.textDeltas(func(part []byte, _ int64, _ bool) {
 		s.doc = field(s.doc[:0], `{"contentBlockDelta":{"delta":{"text":`, part)
 		s.doc = append(number(s.doc, `},"contentBlockIndex":`, index), `}}`...)
 		s.chunk()

@@ -4,7 +4,7 @@ import "strings"
 
 // Claude's messages, the body of Anthropic's own API without model and stream.
 var claude = shape{
-	name: "claude", output: true, counts: true,
+	name: "claude", output: true, tools: true, counts: true,
 	words:  [numStops]string{endTurn: "end_turn", maxTokens: "max_tokens", stopSequence: "stop_sequence", toolUse: "tool_use", filtered: "refusal", windowExceeded: "model_context_window_exceeded"},
 	read:   readClaude,
 	body:   claudeBody,

@@ -10,7 +10,7 @@ import (
 // The service writes it compact, with the keys of every object in alphabetical
 // order. In streams the padding member p stands in that order too.
 var converse = shape{
-	name: "converse", words: converseStop, output: true,
+	name: "converse", words: converseStop, output: true, tools: true,
 	read:   readConverse,
 	body:   converseBody,
 	stream: converseStream,
@@ -40,7 +40,7 @@ func (c *call) readConverse(n node) *wireError {
 		return errNoTools
 	}
 	return firstError(
-		c.bound(config, "maxTokens"),
+		c.bound(n, "inferenceConfig", "maxTokens"),
 		c.fraction(config, "temperature"),
 		c.fraction(config, "topP"),
 	)
@@ -79,7 +79,7 @@ func (c *call) converseMessages(list node) *wireError {
 	if c.doc.Kind(list) != strictjson.Array {
 		return missing("messages")
 	}
-	last := ""
+	last, at := "", 0
 	for m := c.doc.First(list); m != none; m = c.doc.Next(m) {
 		role, content := c.str(m, "role"), c.get(m, "content")
 		switch {
@@ -94,13 +94,30 @@ func (c *call) converseMessages(list node) *wireError {
 		case last == role && role != "system":
 			return errNotAlternating
 		}
+		if err := c.blankText(content, at); err != nil {
+			return err
+		}
 		if role != "system" {
 			last = role
 		}
 		c.addMessage(role, content)
+		at++
 	}
 	if last == "" {
 		return errNotUserFirst
+	}
+	return nil
+}
+
+// blankText refuses an empty text in the message of that number.
+func (c *call) blankText(content node, message int) *wireError {
+	block := 0
+	for b := c.doc.First(content); b != none; b = c.doc.Next(b) {
+		if c.doc.Is(c.get(b, "text"), "") {
+			return validation("The text field in the ContentBlock object at messages." + strconv.Itoa(message) + ".content." +
+				strconv.Itoa(block) + " is blank. Add text to the text field, and try again.")
+		}
+		block++
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gatehouse/internal/strictjson"
@@ -14,6 +15,7 @@ import (
 const (
 	maxEmbedTexts = 96
 	maxDocuments  = 1000
+	maxQueryWords = 100 // that are looked for
 )
 
 // readSize reads the dimensions asked for, which must be one of the sizes; the
@@ -28,7 +30,7 @@ func (c *call) readSize(n node, key string, sizes ...int) *wireError {
 		c.ask.size = sizes[0]
 	}
 	if !slices.Contains(sizes, c.ask.size) {
-		return validation("Malformed input request: #/" + key + ": value is not a possible value, please reformat your input and try again.")
+		return mistyped(key, strconv.Itoa(c.ask.size)+" is not a valid enum value")
 	}
 	return nil
 }
@@ -240,6 +242,7 @@ type rank struct {
 
 func (c *call) rank() []rank {
 	words := bytes.Fields(bytes.ToLower(c.ask.promptText()))
+	words = words[:min(len(words), maxQueryWords)]
 	ranks := make([]rank, len(c.ask.inputs))
 	for i, d := range c.ask.inputs {
 		text := c.doc.Raw(d)

@@ -5,7 +5,7 @@ var openAIWords = [numStops]string{endTurn: "stop", maxTokens: "length", stopSeq
 // OpenAI's chat completions, the body of gpt-oss, Qwen, DeepSeek V3, Mistral's
 // chat models and many more.
 var openAI = shape{
-	name: "openai", output: true, counts: true, words: openAIWords,
+	name: "openai", output: true, tools: true, counts: true, words: openAIWords,
 	read:   readOpenAI,
 	body:   openAIBody,
 	stream: func(s *stream) { s.chatStream("chat.completion.chunk") },
@@ -84,7 +84,7 @@ func (s *stream) chatStream(object string) {
 		s.scratch = c.appendChatHead(s.scratch[:0], object)
 	}
 	first := true
-	s.deltas(a.text, func(part []byte, _ int64, _ bool) {
+	s.textDeltas(func(part []byte, _ int64, _ bool) {
 		s.chatDelta(first)
 		s.doc = append(field(s.doc, `"content":`, part), `},"finish_reason":null}]}`...)
 		s.chunk()

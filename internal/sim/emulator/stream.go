@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -67,10 +68,13 @@ func (c *call) serveStream() {
 
 // deltas cuts a text into pieces and has each sent, at the pace of the tokens
 // in it. done is the number of tokens up to the end of the piece. An empty text
-// is one empty piece.
+// is one empty piece, and what a guardrail says in place of an answer one whole.
 func (s *stream) deltas(text []byte, send func(part []byte, done int64, last bool)) {
 	for at := 0; s.err == nil; {
 		end := at + piece(text[at:])
+		if s.c.answer.stop == intervened {
+			end = len(text)
+		}
 		if !s.c.wait(s.c.e.pace(tokens(end) - tokens(at))) {
 			s.err = errGone
 			return
@@ -83,6 +87,13 @@ func (s *stream) deltas(text []byte, send func(part []byte, done int64, last boo
 		if at = end; at == len(text) {
 			return
 		}
+	}
+}
+
+// textDeltas is deltas of the answer's text, unless there is none and a tool.
+func (s *stream) textDeltas(send func(part []byte, done int64, last bool)) {
+	if a := &s.c.answer; len(a.text) > 0 || a.toolName == "" {
+		s.deltas(a.text, send)
 	}
 }
 
@@ -104,8 +115,7 @@ func (s *stream) suffer() {
 	case FaultEnd:
 		s.err = errEnded
 	case FaultException:
-		payload := append(field(nil, `{"message":`, exceptionText(f.Type)), '}')
-		s.frame = eventstream.AppendException(s.frame[:0], f.Type, payload)
+		s.frame = eventstream.AppendException(s.frame[:0], f.Type, f.exception())
 		s.write()
 		s.stop()
 	case FaultError:
@@ -124,6 +134,16 @@ func (s *stream) stop() {
 	if s.err == nil {
 		s.err = errEnded
 	}
+}
+
+// exception is the payload of an exception frame.
+func (f *Fault) exception() []byte {
+	b := field(nil, `{"message":`, exceptionText(f.Type))
+	if f.Type == "modelStreamErrorException" {
+		b = number(b, `,"originalStatusCode":`, int64(cmp.Or(f.Status, 500)))
+		b = field(b, `,"originalMessage":`, "The emulator was asked to fail.")
+	}
+	return append(b, '}')
 }
 
 // exceptionText is what AWS says with an exception, where it is known.
