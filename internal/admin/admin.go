@@ -156,7 +156,7 @@ type Key struct {
 // NewKey is a key to create.
 type NewKey struct {
 	Name       string    `json:"name"`
-	User       string    `json:"user" doc:"name of the owner, who must exist"`
+	User       string    `json:"user,omitzero" doc:"name of the owner, who must exist; empty: admin, who is made when missing"`
 	Team       string    `json:"team,omitzero" doc:"label; empty: the user's"`
 	ExpiresAt  time.Time `json:"expires_at,omitzero" doc:"absent: never"`
 	Models     []string  `json:"models,omitzero"`
@@ -189,9 +189,9 @@ type Model struct {
 	Priced     bool     `json:"priced" doc:"a price is known"`
 	InputUSD   string   `json:"input_usd_per_1k" doc:"USD per 1,000 tokens, exact decimal"`
 	OutputUSD  string   `json:"output_usd_per_1k"`
-	CacheRead  string   `json:"cache_read_usd_per_1k"`
-	CacheWrite string   `json:"cache_write_usd_per_1k"`
-	ImageUSD   string   `json:"usd_per_image"`
+	CacheRead  string   `json:"cache_read_usd_per_1k" doc:"empty: charged as input"`
+	CacheWrite string   `json:"cache_write_usd_per_1k" doc:"empty: charged as input"`
+	ImageUSD   string   `json:"usd_per_image" doc:"empty: makes none, or no price is known"`
 	Source     string   `json:"source" doc:"where the price comes from"`
 }
 

@@ -411,3 +411,30 @@ func FuzzMatch(f *testing.F) {
 		}
 	})
 }
+
+func TestDecimal(t *testing.T) {
+	for _, tt := range []struct {
+		n    int64
+		want string
+	}{{0, "0"}, {1, "0.000000000001"}, {60_000_000, "0.00006"}, {1e12, "1"}, {15e11, "1.5"}} {
+		if got := usd(tt.n); got != tt.want {
+			t.Errorf("usd(%d) = %s, want %s", tt.n, got, tt.want)
+		}
+	}
+}
+
+// TestPaste: whatever the values hold, the shell reads them as they are.
+func TestPaste(t *testing.T) {
+	got := Paste(Info{Endpoint: "https://127.0.0.1:8443", Region: "us-east-1", CAFile: "/it's $(here)/ca.pem"},
+		IssuedKey{AccessKeyID: "GTHK1", SecretAccessKey: "s/+", APIKey: "gth_live_x"})
+	for _, want := range []string{
+		"export AWS_ACCESS_KEY_ID=GTHK1\n", "export AWS_SECRET_ACCESS_KEY=s/+\n",
+		"export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=https://127.0.0.1:8443\n",
+		`export AWS_CA_BUNDLE='/it'\''s $(here)/ca.pem'` + "\n",
+		"# export AWS_BEARER_TOKEN_BEDROCK=gth_live_x\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"gatehouse/internal/bedrock/model"
+	"gatehouse/internal/config"
 )
 
 // ModelRows returns the model table as rows.
@@ -33,10 +34,18 @@ func modelRow(m *model.Model) Model {
 	}
 	if m.Price.Known {
 		row.InputUSD, row.OutputUSD = usd(m.Price.Input), usd(m.Price.Output)
-		row.CacheRead, row.CacheWrite = usd(m.Price.CacheRead), usd(m.Price.CacheWrite)
-		row.ImageUSD = decimal(m.Price.Image, 9)
+		row.CacheRead, row.CacheWrite = some(m.Price.CacheRead, 12), some(m.Price.CacheWrite, 12)
+		row.ImageUSD = some(m.Price.Image, 9)
 	}
 	return row
+}
+
+// some is decimal, empty for a price that is not charged on its own.
+func some(n int64, places int) string {
+	if n == 0 {
+		return ""
+	}
+	return decimal(n, places)
 }
 
 // usd writes nano-USD per million tokens as USD per 1,000 tokens, exactly.
@@ -50,4 +59,18 @@ func decimal(n int64, places int) string {
 		return whole
 	}
 	return whole + "." + frac
+}
+
+// ModelTable is the table of models with a configuration's prices and ARNs.
+func ModelTable(c *config.Config) (*model.Table, error) {
+	prices := make(map[string]model.Decimals, len(c.Prices.Models))
+	for id, p := range c.Prices.Models {
+		prices[id] = p.Decimals()
+	}
+	t, err := model.Default().WithPrices(prices)
+	if err != nil {
+		return nil, err
+	}
+	t.Account, t.Profiles = c.AccountID, c.Profiles
+	return t, nil
 }

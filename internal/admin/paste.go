@@ -21,7 +21,6 @@ func Paste(info Info, k IssuedKey) string {
 	if info.CAFile != "" {
 		set("AWS_CA_BUNDLE", info.CAFile)
 		set("NODE_EXTRA_CA_CERTS", info.CAFile)
-		set("SSL_CERT_FILE", info.CAFile)
 	}
 	b.WriteString("# Or, in place of the key pair:\n")
 	fmt.Fprintf(&b, "# export AWS_BEARER_TOKEN_BEDROCK=%s\n", quote(k.APIKey))
