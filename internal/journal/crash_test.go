@@ -11,7 +11,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gatehouse/internal/journal"
@@ -20,13 +22,20 @@ import (
 
 var _ journal.FS = (*disk.Disk)(nil)
 
-// crashAt makes the disk crash at its n-th operation from now.
-func crashAt(d *disk.Disk, n int64) {
+// crashAt makes the disk crash at its n-th operation from now, and be full, for
+// once, at the first write from the full-th on.
+func crashAt(d *disk.Disk, n, full int64) {
 	var ops atomic.Int64
-	d.Hook(func(disk.Op) error {
-		if ops.Add(1) == n {
+	wasFull := false // written by the flusher only
+	d.Hook(func(op disk.Op) error {
+		i := ops.Add(1)
+		if i == n {
 			d.Crash()
 			return disk.ErrCrashed
+		}
+		if i >= full && op.Kind == disk.Write && !wasFull {
+			wasFull = true
+			return syscall.ENOSPC
 		}
 		return nil
 	})
@@ -38,22 +47,26 @@ func TestCrashes(t *testing.T) {
 	for seed := uint64(1); seed <= 150; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			d := disk.New(seed)
-			if seed%5 == 0 {
-				d = disk.New(0)
-			}
-			r := rand.New(rand.NewPCG(seed, 1))
-			acked := map[string]bool{}
-			for round := range 5 {
-				crashAt(d, 1+r.Int64N(60))
-				for _, m := range work(d, round, r) {
-					acked[m] = true
-				}
-				d.Crash()
-				d.Hook(nil)
-				check(t, d, acked)
-			}
+			synctest.Test(t, func(t *testing.T) { crashes(t, seed) })
 		})
+	}
+}
+
+func crashes(t *testing.T, seed uint64) {
+	d := disk.New(seed)
+	if seed%5 == 0 {
+		d = disk.New(0)
+	}
+	r := rand.New(rand.NewPCG(seed, 1))
+	acked := map[string]bool{}
+	for round := range 5 {
+		crashAt(d, 1+r.Int64N(60), r.Int64N(100))
+		for _, m := range work(d, round, r) {
+			acked[m] = true
+		}
+		d.Crash()
+		d.Hook(nil)
+		check(t, d, acked)
 	}
 }
 

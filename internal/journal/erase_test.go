@@ -69,7 +69,7 @@ func TestEraseCrash(t *testing.T) {
 			for range 3 {
 				j.Append(2, nil, bytes.Repeat([]byte("secret"), 500), nil)
 			}
-			crashAt(d, n)
+			crashAt(d, n, 1000)
 			_, err := j.Erase(0, 100, nil)
 			finished = err == nil
 			j.Close()
@@ -144,6 +144,41 @@ func TestEraseNote(t *testing.T) {
 		j.Close()
 		if !bytes.Equal(d.Bytes(name), content) || d.Bytes("/j/erasing") != nil {
 			t.Errorf("%q was obeyed, or left", note)
+		}
+	}
+}
+
+// TestVerifyBesideErase: a body that is being erased is not taken for a damaged one.
+func TestVerifyBesideErase(t *testing.T) {
+	dir := t.TempDir()
+	j, _ := open(t, journal.Options{Dir: dir}, nil)
+	const n = 40
+	for range n {
+		j.Write(2, nil, bytes.Repeat([]byte("secret"), 10_000), nil)
+	}
+	if err := j.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range uint64(n) {
+			if _, err := j.Erase(i+1, i+1, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		mustVerify(t, nil, dir, n)
+		for e, err := range journal.Read(nil, dir, 1) {
+			if err != nil {
+				t.Fatalf("entry %d: %v", e.Seq, err)
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -89,6 +90,8 @@ func (w *window) at(off int64, n int) ([]byte, error) {
 // on not being able to: where no frame stands it looks for the next one.
 type scanner struct {
 	window
+	disk     FS
+	dir      string
 	name     string
 	head     header
 	headOK   bool
@@ -110,7 +113,7 @@ func openSegment(fs FS, dir, name string, flag int) (*scanner, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &scanner{name: name, window: window{f: f}}
+	s := &scanner{disk: fs, dir: dir, name: name, window: window{f: f}}
 	if err := s.start(); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("read segment %s: %w", name, err)
@@ -280,6 +283,21 @@ func allZero(b []byte) bool {
 	return true
 }
 
+// recheck is for a body that was found spoilt: it may be under erasure just
+// now, or half erased by one that a crash interrupted.
+func (s *scanner) recheck() state {
+	name, spans, err := readErase(s.disk, s.dir)
+	if err != nil {
+		s.err = err
+		return spoilt
+	}
+	if name == s.name && slices.Contains(spans, span{s.bodyOff(), int64(s.bodyLen())}) {
+		return erased
+	}
+	s.buf = s.buf[:0] // read anew: the erasure may have ended
+	return s.body()
+}
+
 // torn says whether the file holds nothing but zeros between two sector
 // boundaries, or from a boundary to the edge of the range: the trace of a
 // sector that a crash kept from being written.
@@ -313,7 +331,11 @@ func (s *scanner) load() (Entry, error) {
 		e.Body = nil
 		return e, nil
 	}
-	switch judge(sha256.Sum256(e.Body), e.BodySum, allZero(e.Body)) {
+	was := judge(sha256.Sum256(e.Body), e.BodySum, allZero(e.Body))
+	if was == spoilt {
+		was = s.recheck()
+	}
+	switch was {
 	case erased:
 		e.Body, e.Erased = nil, true
 	case spoilt:

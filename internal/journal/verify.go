@@ -69,20 +69,12 @@ func Verify(disk FS, dir string) (Report, error) {
 	}
 	var v verifier
 	v.found = func(d *Damage) { v.r.Damage = append(v.r.Damage, d) }
-	name, spans, err := readErase(disk, dir)
-	if err != nil {
-		return v.r, err
-	}
-	v.erasing = make(map[span]bool, len(spans))
-	for _, p := range spans {
-		v.erasing[p] = true
-	}
 	names, err := listSegments(disk, dir)
 	if err != nil {
 		return v.r, err
 	}
 	for i, n := range names {
-		if err := v.segment(disk, dir, n, n == name, i+1 == len(names)); err != nil {
+		if err := v.segment(disk, dir, n, i+1 == len(names)); err != nil {
 			return v.r, err
 		}
 	}
@@ -92,11 +84,10 @@ func Verify(disk FS, dir string) (Report, error) {
 
 type verifier struct {
 	auditor
-	r       Report
-	erasing map[span]bool // what an interrupted erasure may have left half done
+	r Report
 }
 
-func (v *verifier) segment(disk FS, dir, name string, erasing, newest bool) error {
+func (v *verifier) segment(disk FS, dir, name string, newest bool) error {
 	s, err := openSegment(disk, dir, name, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return v.vanished(disk, dir, name)
@@ -114,7 +105,7 @@ func (v *verifier) segment(disk FS, dir, name string, erasing, newest bool) erro
 	v.enter(s)
 	for s.next() {
 		v.frame(s)
-		v.count(s, erasing)
+		v.count(s)
 	}
 	switch {
 	case s.tail > 0 && newest:
@@ -133,29 +124,28 @@ func (v *verifier) vanished(disk FS, dir, name string) error {
 		return err
 	}
 	if len(names) > 0 && names[0] > name {
-		*v = verifier{auditor: auditor{found: v.found}, erasing: v.erasing, r: v.r}
-		v.r = Report{Damage: v.r.Damage}
+		*v = verifier{auditor: auditor{found: v.found}, r: Report{Damage: v.r.Damage}}
 	}
 	return nil
 }
 
 // count adds the frame that s stands at to the report.
-func (v *verifier) count(s *scanner, erasing bool) {
+func (v *verifier) count(s *scanner) {
 	r := &v.r
 	if r.Frames++; r.Frames == 1 {
 		r.First, r.From = s.seq, unixTime(s.time)
 	}
 	r.To = unixTime(s.time)
-	switch s.body() {
+	body := s.body()
+	if body == spoilt {
+		body = s.recheck()
+	}
+	switch body {
 	case whole:
 		r.Bodies++
 	case erased:
 		r.Erased++
 	case spoilt:
-		if erasing && v.erasing[span{s.bodyOff(), int64(s.bodyLen())}] {
-			r.Erased++
-			return
-		}
 		v.found(s.damage(s.bodyOff(), int64(s.bodyLen()), "body of frame %d does not match its hash", s.seq))
 	}
 }
