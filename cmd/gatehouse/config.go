@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"gatehouse/internal/config"
+)
+
+func (p *program) configVerb() *cobra.Command {
+	return group("config", "Check and show the configuration",
+		"One YAML file configures Gatehouse. Without one, every key has its default.",
+		p.configCheck(), p.configShow())
+}
+
+func (p *program) configCheck() *cobra.Command {
+	return p.prints(verb("check FILE", "Report every mistake of a configuration file",
+		"Reports every mistake of a configuration file at once, with its line and\ncolumn. Exits with 2 when there is one.",
+		exactly("FILE"), func(_ context.Context, args []string) error {
+			_, err := config.Load(args[0])
+			var mistakes config.Errors
+			if err != nil && !errors.As(err, &mistakes) {
+				return usagef("%v", err)
+			}
+			if p.format != formatTable {
+				rows := make([]mistake, len(mistakes))
+				for i, e := range mistakes {
+					rows[i] = mistake{e.File, e.Line, e.Col, e.What, e.Next}
+				}
+				if err := p.print(rows); err != nil {
+					return err
+				}
+			}
+			if err == nil {
+				fmt.Fprintln(p.stderr, clean(args[0])+": no mistakes")
+			}
+			return err
+		}))
+}
+
+// mistake is a row of `config check`.
+type mistake struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"` // 0: the key is not in the file
+	Column int    `json:"column"`
+	What   string `json:"what"`
+	Next   string `json:"next"`
+}
+
+func (p *program) configShow() *cobra.Command {
+	c := p.prints(verb("show [FILE]", "Print the effective configuration",
+		"Prints the effective configuration, defaults included, as YAML that explains\nevery key, or as JSON. It holds no secrets.",
+		cobra.MaximumNArgs(1), func(_ context.Context, args []string) error {
+			file := ""
+			if len(args) > 0 {
+				file = args[0]
+			}
+			cfg, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			switch p.format {
+			case formatJSON, formatJSONL:
+				return p.print(cfg)
+			case formatCSV:
+				return usagef("a configuration is no table: use --format json, or none for YAML")
+			}
+			_, err = p.stdout.Write(cfg.Document())
+			return err
+		}))
+	return c
+}
+
+// loadConfig reads a configuration file; that it cannot be read is a mistake
+// of the caller.
+func loadConfig(file string, flags ...config.Flag) (*config.Config, error) {
+	cfg, err := config.Load(file, flags...)
+	var mistakes config.Errors
+	if err != nil && !errors.As(err, &mistakes) {
+		return nil, usagef("%v", err)
+	}
+	return cfg, err
+}

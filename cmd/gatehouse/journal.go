@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gatehouse/internal/admin"
+)
+
+func (p *program) journalVerb() *cobra.Command {
+	return group("journal", "Verify and export the record of calls",
+		"The journal is read from the data directory, whether or not a server runs on\nit; nothing is written.",
+		p.journalVerify(), p.journalExport())
+}
+
+func (p *program) journalVerify() *cobra.Command {
+	return p.uses(p.prints(verb("verify", "Check that no record was changed",
+		"Checks every record against the chain of hashes. Exits with 1 when something is\ndamaged. Keep the printed head elsewhere to prove later that nothing was cut off.",
+		cobra.NoArgs, func(context.Context, []string) error {
+			if err := p.exists(); err != nil {
+				return err
+			}
+			rows, err := admin.VerifyJournals(p.data)
+			if err != nil {
+				return err
+			}
+			if err := p.print(rows, "journal", "ok", "records", "segments", "bytes", "erased", "open", "head"); err != nil {
+				return err
+			}
+			return p.judge(rows)
+		})))
+}
+
+// judge tells what was found, and makes damage the exit code.
+func (p *program) judge(rows []admin.Verification) (err error) {
+	for _, v := range rows {
+		if p.format == formatTable {
+			for _, problem := range v.Problems {
+				fmt.Fprintf(p.stdout, "%s: %s\n", v.Journal, clean(problem))
+			}
+		}
+		if !v.OK {
+			err = errFound
+		}
+	}
+	return err
+}
+
+func (p *program) journalExport() *cobra.Command {
+	var as string
+	var when timeRange
+	c := when.flags(p.uses(verb("export", "Print calls as AWS would have logged them",
+		"Prints one JSON record a line: AWS's model invocation log, or CloudTrail. Refused\ncalls are included.",
+		cobra.NoArgs, func(_ context.Context, _ []string) error {
+			from, to, err := when.span(time.Now())
+			if err != nil {
+				return err
+			}
+			if as != admin.ExportInvocations && as != admin.ExportCloudTrail {
+				return usagef("--as: write %s or %s", admin.ExportInvocations, admin.ExportCloudTrail)
+			}
+			if err := p.exists(); err != nil {
+				return err
+			}
+			out := bufio.NewWriterSize(p.stdout, 64<<10)
+			err = admin.ExportJournals(p.data, admin.Export{As: as, From: from, To: to}, out)
+			return errors.Join(err, out.Flush())
+		})))
+	c.Flags().StringVar(&as, "as", admin.ExportInvocations, "form of the records: invocations or cloudtrail")
+	return c
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files and the scripts")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"gatehouse": main})
+}
+
+// TestScripts runs the program as its users do: testdata/*.txtar are scripts
+// of commands and what they must print.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"capture": capture,
+			"code":    code,
+		},
+	})
+}
+
+// capture NAME REGEXP sets a variable to the expression's group in the last
+// standard output.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME REGEXP")
+	}
+	m := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) != 2 {
+		ts.Fatalf("no %s in the output", args[1])
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+// code N COMMAND ARGS… runs a command that must exit with N.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND ARGS…")
+	}
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%s: %v", args[1], err)
+		}
+		got = exit.ExitCode()
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+// TestHelp holds the help of every verb in review.
+func TestHelp(t *testing.T) {
+	var out strings.Builder
+	var walk func(c *cobra.Command, path []string)
+	walk = func(c *cobra.Command, path []string) {
+		fmt.Fprintf(&out, "$ gatehouse %s\n", strings.Join(append(path, "--help"), " "))
+		var stderr bytes.Buffer
+		if got := run(context.Background(), append(path, "--help"), nil, nil, &out, &stderr); got != exitFine || stderr.Len() > 0 {
+			t.Errorf("help of %v: exit code %d, %s", path, got, &stderr)
+		}
+		out.WriteString("\n")
+		for _, sub := range c.Commands() {
+			walk(sub, append(path[:len(path):len(path)], sub.Name()))
+		}
+	}
+	walk((&program{}).root(), nil)
+	path := filepath.Join("testdata", "help.golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(out.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// row is what the tests of the output print.
+type row struct {
+	Text  string    `json:"text"`
+	List  []string  `json:"list"`
+	Time  time.Time `json:"time,omitzero"`
+	Count int       `json:"count"`
+}
+
+// TestUntrustedText: what callers wrote neither drives the terminal nor runs in
+// a spreadsheet, in any format.
+func TestUntrustedText(t *testing.T) {
+	hostile := []string{
+		"a\x1b[31mred", "c1\u009b31m", "bell\x07", "line\r\nend\ttab", "\u202egnp.exe", "zero\u200bwidth", "tag\U000e0041",
+		"=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\x1b=1", "bad\xffbyte", "nul\x00",
+	}
+	for _, f := range []format{formatTable, formatJSON, formatJSONL, formatCSV} {
+		for _, s := range hostile {
+			if f != formatTable && f != formatCSV && !utf8.ValidString(s) {
+				continue // refused by the encoder
+			}
+			for _, v := range []any{[]row{{Text: s, List: []string{s, s}}}, row{Text: s, List: []string{s}}} {
+				var out bytes.Buffer
+				p := &program{stdout: &out, format: f}
+				if err := p.print(v, "text", "list"); err != nil {
+					t.Errorf("%s %q: %v", f, s, err)
+					continue
+				}
+				for _, r := range out.String() {
+					if r != '\n' && hidden(r) {
+						t.Errorf("%s %q: %q in %q", f, s, r, out.String())
+					}
+				}
+				if f == formatCSV && regexp.MustCompile(`(?m)(^|,)"?[=+@-]`).MatchString(out.String()) {
+					t.Errorf("csv %q: a cell is a formula: %q", s, out.String())
+				}
+			}
+		}
+	}
+}
+
+func TestFormats(t *testing.T) {
+	rows := []row{{"a", []string{"x", "y"}, time.Unix(0, 0), 1}, {"b,\"c\"", nil, time.Time{}, 0}}
+	for _, tt := range []struct {
+		format format
+		v      any
+		want   string
+	}{
+		{formatTable, rows, "TEXT   LIST  COUNT\na      x, y  1\nb,\"c\"  -     0\n"},
+		{formatTable, []row{}, "TEXT  LIST  COUNT\n"},
+		{formatTable, rows[0], "text   a\nlist   x, y\ntime   1970-01-01T00:00:00Z\ncount  1\n"},
+		{formatCSV, rows, "text,list,time,count\na,\"x, y\",1970-01-01T00:00:00Z,1\n\"b,\"\"c\"\"\",,,0\n"},
+		{formatCSV, []row{}, "text,list,time,count\n"},
+		{formatJSONL, rows[1:], `{"text":"b,\"c\"","list":[],"count":0}` + "\n"},
+		{formatJSON, []row{}, "[]\n"},
+	} {
+		var out bytes.Buffer
+		p := &program{stdout: &out, format: tt.format}
+		if err := p.print(tt.v, "text", "list", "count"); err != nil || out.String() != tt.want {
+			t.Errorf("%s: got %q, %v, want %q", tt.format, out.String(), err, tt.want)
+		}
+	}
+}
+
+func TestTimes(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		r    timeRange
+		want string // from to, or part of the error
+	}{
+		{timeRange{tz: "UTC"}, "- -"},
+		{timeRange{tz: "UTC", last: "24h"}, "2026-11-21T12:00:00Z -"},
+		{timeRange{tz: "UTC", from: "-7d", to: "-1h30m"}, "2026-11-15T12:00:00Z 2026-11-22T10:30:00Z"},
+		{timeRange{tz: "UTC", from: "2026-11-01", to: "now"}, "2026-11-01T00:00:00Z 2026-11-22T12:00:00Z"},
+		{timeRange{tz: "Europe/Berlin", from: "2026-11-01 10:00"}, "2026-11-01T09:00:00Z -"},
+		{timeRange{tz: "Europe/Berlin", from: "2026-11-01T10:00:00Z"}, "2026-11-01T10:00:00Z -"},
+		{timeRange{tz: "Moon"}, "--tz: unknown time zone"},
+		{timeRange{tz: "UTC", from: "yesterday"}, "--from: bad time"},
+		{timeRange{tz: "UTC", to: "-1y"}, "--to: bad duration"},
+		{timeRange{tz: "UTC", last: "soon"}, "--last: bad duration"},
+		{timeRange{tz: "UTC", from: "-1h", to: "-2h"}, "is not before"},
+	} {
+		from, to, err := tt.r.span(now)
+		got := show(from) + " " + show(to)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, tt.want) {
+			t.Errorf("%+v: got %s, want %s", tt.r, got, tt.want)
+		}
+	}
+}
+
+func show(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
