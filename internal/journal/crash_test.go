@@ -66,6 +66,9 @@ func crashes(t *testing.T, seed uint64) {
 		}
 		d.Crash()
 		d.Hook(nil)
+		if rep, err := journal.Verify(d, "/j"); err != nil || !rep.OK() {
+			t.Fatalf("before it is opened: %v\n%v", err, &rep)
+		}
 		check(t, d, acked)
 	}
 }

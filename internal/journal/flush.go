@@ -214,8 +214,8 @@ func (j *Journal) write(buf []byte) error {
 		fl.lead = all[:len(fl.lead)]
 	}
 	_, err := fl.file.WriteAt(all, fl.end)
-	if err == nil {
-		return nil
+	if err == nil || !noSpace(err) {
+		return err
 	}
 	if terr := fl.file.Truncate(fl.end); terr != nil {
 		return fmt.Errorf("cut half-written commit: %v (after: %v)", terr, err)

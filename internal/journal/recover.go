@@ -129,7 +129,7 @@ func (j *Journal) cutSegment(name string, rec *Recovery) (left bool, err error) 
 		return false, err
 	}
 	if keep <= headerSize {
-		if !s.headOK && s.size >= headerSize && !s.torn(0, min(s.size, sector)) {
+		if s.unreadable() {
 			return false, fmt.Errorf("segment %s: none of its %d bytes is readable; move the file away to go on without it", name, s.size)
 		}
 		rec.Dropped += s.size
@@ -143,6 +143,11 @@ func (j *Journal) cutSegment(name string, rec *Recovery) (left bool, err error) 
 		return false, err
 	}
 	return true, s.f.Sync()
+}
+
+// unreadable says, of a segment without a good frame, that no crash explains it.
+func (s *scanner) unreadable() bool {
+	return !s.headOK && s.size >= headerSize && !s.torn(0, min(s.size, sector))
 }
 
 // sound returns how much of the last segment to keep. Behind the last frame

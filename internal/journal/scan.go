@@ -236,6 +236,13 @@ const (
 
 // body reads the frame's body and says what became of it.
 func (s *scanner) body() state {
+	if was := s.readBody(); was != spoilt {
+		return was
+	}
+	return s.recheck()
+}
+
+func (s *scanner) readBody() state {
 	n := s.bodyLen()
 	if n == 0 {
 		if s.bodySum == emptySum {
@@ -295,7 +302,7 @@ func (s *scanner) recheck() state {
 		return erased
 	}
 	s.buf = s.buf[:0] // read anew: the erasure may have ended
-	return s.body()
+	return s.readBody()
 }
 
 // torn says whether the file holds nothing but zeros between two sector

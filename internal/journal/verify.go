@@ -20,7 +20,7 @@ type Report struct {
 	Erased   uint64 // that were erased, or recorded by their sum only
 	From, To time.Time
 	Head     [32]byte  // chain of the last frame, to compare with one pinned elsewhere
-	Tail     int64     // bytes at the very end that are no whole frame
+	Tail     int64     // bytes at the very end that are no whole commit
 	Damage   []*Damage // everything that is wrong and that no crash explains
 }
 
@@ -42,7 +42,7 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, "Frames 1 to %d are no longer kept; the chain is checked from frame %d on.\n", r.First-1, r.First)
 	}
 	if r.Tail > 0 {
-		fmt.Fprintf(&b, "The last %d bytes are no whole frame: a commit that a crash interrupted or that is being written now, "+
+		fmt.Fprintf(&b, "The last %d bytes are no whole commit: one that a crash interrupted or that is being written now, "+
 			"or damage to the newest frame. Opening the journal cuts them.\n", r.Tail)
 	}
 	for _, d := range r.Damage {
@@ -98,22 +98,41 @@ func (v *verifier) segment(disk FS, dir, name string, newest bool) error {
 	defer s.close()
 	v.r.Segments++
 	v.r.Bytes += s.size
-	if newest && s.size < headerSize {
-		v.r.Tail = s.size
-		return nil
+	if newest {
+		if keep, err := v.tail(s); err != nil || !keep {
+			return err
+		}
 	}
 	v.enter(s)
 	for s.next() {
 		v.frame(s)
 		v.count(s)
 	}
-	switch {
-	case s.tail > 0 && newest:
-		v.r.Tail = s.tail
-	case s.tail > 0:
+	if s.tail > 0 {
 		v.found(s.damage(s.size-s.tail, s.tail, "no frame is readable here"))
 	}
 	return s.err
+}
+
+// tail leaves out of the newest segment what Open would cut. It is false if
+// that is all of it.
+func (v *verifier) tail(s *scanner) (keep bool, err error) {
+	n, err := s.sound()
+	if err != nil {
+		return false, err
+	}
+	if n <= headerSize {
+		if s.unreadable() {
+			s.rewind()
+			return true, s.err
+		}
+		v.r.Tail = s.size
+		return false, s.err
+	}
+	v.r.Tail = s.size - n
+	s.size = n
+	s.rewind()
+	return true, nil
 }
 
 // vanished is for a segment that was deleted since the directory was listed.
@@ -136,11 +155,7 @@ func (v *verifier) count(s *scanner) {
 		r.First, r.From = s.seq, unixTime(s.time)
 	}
 	r.To = unixTime(s.time)
-	body := s.body()
-	if body == spoilt {
-		body = s.recheck()
-	}
-	switch body {
+	switch s.body() {
 	case whole:
 		r.Bodies++
 	case erased:
