@@ -257,10 +257,19 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var keepAlive = []string{"keep-alive"}
 
-// maxBody is the service's bound on a request body.
-const maxBody = 25_000_000
+// maxBody is the service's bound on a request body, bodyTimeout ours on the time
+// it takes to arrive.
+const (
+	maxBody     = 25_000_000
+	bodyTimeout = 2 * time.Minute
+)
 
 func (c *call) readBody() *wireError {
+	rc := http.NewResponseController(c.w)
+	// A writer without deadlines is that of a test.
+	if rc.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
+		defer rc.SetReadDeadline(time.Time{})
+	}
 	c.body = c.body[:0]
 	if c.r.ContentLength > maxBody {
 		return errTooLarge

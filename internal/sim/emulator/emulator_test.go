@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,6 +111,52 @@ func TestPromptCache(t *testing.T) {
 	}
 }
 
+// TestApplicationProfile: an ARN of the account that hides a model is told, and
+// can be called.
+func TestApplicationProfile(t *testing.T) {
+	const arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
+	o := testOptions()
+	o.Models = model.Default()
+	o.Models.Profiles = map[string]string{arn: "us.amazon.nova-lite-v1:0"}
+	e := New(o)
+	escaped := url.PathEscape(arn)
+	for _, target := range []string{"/inference-profiles/" + escaped, "/inference-profiles?type=APPLICATION"} {
+		body := do(e, "GET", target, "").Body.String()
+		for _, want := range []string{`"inferenceProfileArn":"` + arn + `"`, `"inferenceProfileId":"abc123def456"`, `foundation-model/amazon.nova-lite-v1:0"`, `"type":"APPLICATION"`} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s: no %s in %s", target, want, body)
+			}
+		}
+	}
+	if w := do(e, "POST", "/model/"+escaped+"/converse", `{"messages":[{"role":"user","content":[{"text":"hello"}]}]}`); w.Code != 200 {
+		t.Errorf("%d: %s", w.Code, w.Body)
+	}
+}
+
+// TestConcurrent: calls and changes of faults at once, for the race detector.
+func TestConcurrent(t *testing.T) {
+	o := testOptions()
+	o.RequestID, o.Control = nil, true
+	e := New(o)
+	want := do(e, "POST", "/model/meta.llama3-8b-instruct-v1:0/invoke", `{"prompt":"hello"}`).Body.String()
+	var group sync.WaitGroup
+	for i := range 4 {
+		group.Go(func() {
+			for range 50 {
+				if i == 0 {
+					do(e, "POST", "/_emulator/faults", `["503:every=2,model=nothing"]`)
+				}
+				do(e, "GET", "/_emulator/calls", "")
+				if got := do(e, "POST", "/model/meta.llama3-8b-instruct-v1:0/invoke", `{"prompt":"hello"}`).Body.String(); got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+				do(e, "POST", "/model/amazon.nova-lite-v1:0/converse-stream", `{"messages":[{"role":"user","content":[{"text":"a"}]}]}`)
+			}
+		})
+	}
+	group.Wait()
+}
+
 // TestArrived: the hook sees request and whole body before anything is decided.
 func TestArrived(t *testing.T) {
 	var got string
@@ -190,10 +238,10 @@ func TestHang(t *testing.T) {
 	o.Faults = []Fault{{Kind: FaultHang}}
 	arrived := make(chan bool, 1)
 	o.Arrived = func(*http.Request, []byte) { arrived <- true }
-	url := startServe(t, New(o))
+	base := startServe(t, New(o))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-arrived; cancel() }()
-	r, _ := http.NewRequestWithContext(ctx, "POST", url+"/model/x/invoke", strings.NewReader("{}"))
+	r, _ := http.NewRequestWithContext(ctx, "POST", base+"/model/x/invoke", strings.NewReader("{}"))
 	if _, err := http.DefaultClient.Do(r); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
@@ -204,8 +252,8 @@ func TestHang(t *testing.T) {
 func TestOnTheWire(t *testing.T) {
 	o := testOptions()
 	o.Control = true
-	url := startServe(t, New(o))
-	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	base := startServe(t, New(o))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +279,7 @@ func TestOnTheWire(t *testing.T) {
 	if raw := readHead(t, in); !strings.Contains(raw, "\r\nTransfer-Encoding: chunked\r\n") || !strings.Contains(raw, "\r\nContent-Type: application/vnd.amazon.eventstream\r\n") {
 		t.Errorf("stream head\n%s", raw)
 	}
-	resp, err := http.Get(url + "/_emulator/calls")
+	resp, err := http.Get(base + "/_emulator/calls")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ var kindError = map[FaultKind]wireError{
 var kindDefaults = map[FaultKind]Fault{
 	FaultSlow:      {Delay: time.Second},
 	FaultHang:      {},
-	FaultRedirect:  {Location: "http://169.254.169.254/latest/meta-data/"},
+	FaultRedirect:  {Location: "http://redirected.invalid/"},
 	FaultHeaders:   {Size: 256 << 10},
 	FaultBytes:     {},
 	FaultCut:       {},

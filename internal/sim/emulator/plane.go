@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,36 +15,48 @@ import (
 // when is the time of every profile and model, which have no history here.
 const when = "2025-01-01T00:00:00Z"
 
+// foundationModels lists the rows by base id; a model that the table has under
+// geo prefixes only is one too.
+func (c *call) foundationModels() []*model.Model {
+	var list []*model.Model
+	for _, m := range c.e.models.All() {
+		ref, err := c.e.models.Resolve(m.ID)
+		if err != nil || m.Mantle {
+			continue
+		}
+		if ref.Geo == "" {
+			list = append(list, m)
+			continue
+		}
+		listed := func(other *model.Model) bool { return other.ID == ref.ID }
+		if _, ok := c.e.models.Lookup(ref.ID); !ok && !slices.ContainsFunc(list, listed) {
+			base := *m
+			base.ID = ref.ID
+			list = append(list, &base)
+		}
+	}
+	return list
+}
+
 // listModels is ListFoundationModels.
 func (c *call) listModels() *wireError {
 	q, err := url.ParseQuery(c.rawQuery)
 	if err != nil {
 		return errBadPath
 	}
+	models := slices.DeleteFunc(c.foundationModels(), func(m *model.Model) bool { return !c.listed(m, q) })
 	c.out = append(c.out[:0], `{"modelSummaries":[`...)
-	first := true
-	for _, m := range c.e.models.All() {
-		if !c.listed(m, q) {
-			continue
-		}
-		if !first {
-			c.out = append(c.out, ',')
-		}
-		first = false
-		c.out = c.appendModel(c.out, m)
-	}
+	c.out = appendList(c.out, len(models), func(dst []byte, i int) []byte { return c.appendModel(dst, models[i]) })
 	c.out = append(c.out, `]}`...)
 	return nil
 }
 
-// listed reports whether a row is a foundation model that the filters let pass.
+// listed reports whether the filters of a query let a model pass.
 func (c *call) listed(m *model.Model, q url.Values) bool {
 	is := func(key, value string) bool { return q.Get(key) == "" || strings.EqualFold(q.Get(key), value) }
-	ref, err := c.e.models.Resolve(m.ID)
-	return err == nil && ref.Geo == "" && !m.Mantle &&
-		is("byProvider", providerName(m.Provider)) && is("byInferenceType", c.inferenceType(m.ID)) &&
+	return is("byProvider", providerName(m.Provider)) && is("byInferenceType", c.inferenceType(m.ID)) &&
 		q.Get("byCustomizationType") == "" &&
-		(q.Get("byOutputModality") == "" || slices.ContainsFunc(m.Out, func(out string) bool { return is("byOutputModality", out) }))
+		slices.ContainsFunc(m.Out, func(out string) bool { return is("byOutputModality", out) })
 }
 
 func (c *call) inferenceType(id string) string {
@@ -53,21 +66,16 @@ func (c *call) inferenceType(id string) string {
 	return "ON_DEMAND"
 }
 
-// getModel is GetFoundationModel.
+// getModel is GetFoundationModel, of a base id or its ARN.
 func (c *call) getModel() *wireError {
-	id := c.target.Model
-	if ref, err := c.e.models.Resolve(id); err == nil && ref.Kind == model.KindFoundationModel {
-		id = ref.ID
+	id := strings.TrimPrefix(c.target.Model, "arn:aws:bedrock:"+c.e.region+"::foundation-model/")
+	for _, m := range c.foundationModels() {
+		if m.ID == id {
+			c.out = append(c.appendModel(append(c.out[:0], `{"modelDetails":`...), m), '}')
+			return nil
+		}
 	}
-	m, ok := c.e.models.Lookup(id)
-	if !ok || m.Mantle {
-		return errUnknownModel
-	}
-	if ref, err := c.e.models.Resolve(id); err != nil || ref.Geo != "" {
-		return errUnknownModel
-	}
-	c.out = append(c.appendModel(append(c.out[:0], `{"modelDetails":`...), m), '}')
-	return nil
+	return errUnknownModel
 }
 
 func (c *call) appendModel(dst []byte, m *model.Model) []byte {
@@ -128,26 +136,47 @@ func capitals(s string) string {
 	return strings.Join(words, " ")
 }
 
-// listProfiles is ListInferenceProfiles. All profiles are the system's.
+// profiles lists the inference profiles: the system's, which are rows with a geo
+// prefix, and the account's own, which are ARNs that hide a model.
+func (c *call) profiles() []model.Ref {
+	var refs []model.Ref
+	for _, m := range c.e.models.All() {
+		if ref, err := c.e.models.Resolve(m.ID); err == nil && isProfile(ref) {
+			refs = append(refs, ref)
+		}
+	}
+	for _, arn := range slices.Sorted(maps.Keys(c.e.models.Profiles)) {
+		if ref, err := c.e.models.Resolve(arn); err == nil && isProfile(ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// application is the kind of an account's own inference profile.
+const application = "application-inference-profile"
+
+func isProfile(ref model.Ref) bool { return ref.Kind == application || ref.Geo != "" }
+
+func profileType(ref model.Ref) string {
+	if ref.Kind == application {
+		return "APPLICATION"
+	}
+	return "SYSTEM_DEFINED"
+}
+
+// listProfiles is ListInferenceProfiles.
 func (c *call) listProfiles() *wireError {
 	q, err := url.ParseQuery(c.rawQuery)
 	if err != nil {
 		return errBadPath
 	}
-	c.out = append(c.out[:0], `{"inferenceProfileSummaries":[`...)
-	kind := q.Get("type") + q.Get("typeEquals")
-	first := true
-	for _, m := range c.e.models.All() {
-		ref, err := c.e.models.Resolve(m.ID)
-		if err != nil || ref.Geo == "" || kind != "" && kind != "SYSTEM_DEFINED" {
-			continue
-		}
-		if !first {
-			c.out = append(c.out, ',')
-		}
-		first = false
-		c.out = c.appendProfile(c.out, ref)
+	refs := c.profiles()
+	if kind := q.Get("type") + q.Get("typeEquals"); kind != "" {
+		refs = slices.DeleteFunc(refs, func(r model.Ref) bool { return profileType(r) != kind })
 	}
+	c.out = append(c.out[:0], `{"inferenceProfileSummaries":[`...)
+	c.out = appendList(c.out, len(refs), func(dst []byte, i int) []byte { return c.appendProfile(dst, refs[i]) })
 	c.out = append(c.out, `]}`...)
 	return nil
 }
@@ -155,7 +184,7 @@ func (c *call) listProfiles() *wireError {
 // getProfile is GetInferenceProfile.
 func (c *call) getProfile() *wireError {
 	ref, err := c.e.models.Resolve(c.target.Model)
-	if err != nil || ref.Geo == "" {
+	if err != nil || !isProfile(ref) {
 		return notFound("The provided inference profile identifier is invalid or does not exist.")
 	}
 	c.out = c.appendProfile(c.out[:0], ref)
@@ -163,13 +192,21 @@ func (c *call) getProfile() *wireError {
 }
 
 func (c *call) appendProfile(dst []byte, ref model.Ref) []byte {
-	id := ref.Geo + "." + ref.ID
-	name := strings.ToUpper(ref.Geo) + " " + modelName(&model.Model{ID: ref.ID})
-	dst = field(dst, `{"inferenceProfileName":`, name)
-	dst = field(dst, `,"description":`, "Routes requests to "+modelName(&model.Model{ID: ref.ID})+" in "+ref.Geo+" regions.")
+	name := modelName(&model.Model{ID: ref.ID})
+	id, title, arn := "", "Application "+name, ref.Asked
+	if ref.Kind == application {
+		id = arn[strings.LastIndexByte(arn, '/')+1:]
+	} else {
+		id = ref.Geo + "." + ref.ID
+		title = strings.ToUpper(ref.Geo) + " " + name
+		arn = c.e.arn("inference-profile/" + id)
+	}
+	dst = field(dst, `{"inferenceProfileName":`, title)
+	dst = field(dst, `,"description":`, "Routes requests to "+name+".")
 	dst = append(dst, `,"createdAt":"`+when+`","updatedAt":"`+when+`"`...)
-	dst = field(dst, `,"inferenceProfileArn":`, c.e.arn("inference-profile/"+id))
+	dst = field(dst, `,"inferenceProfileArn":`, arn)
 	dst = field(dst, `,"models":[{"modelArn":`, "arn:aws:bedrock:"+c.e.region+"::foundation-model/"+ref.ID)
 	dst = field(dst, `}],"inferenceProfileId":`, id)
-	return append(dst, `,"status":"ACTIVE","type":"SYSTEM_DEFINED"}`...)
+	dst = append(dst, `,"status":"ACTIVE"`...)
+	return append(field(dst, `,"type":`, profileType(ref)), '}')
 }

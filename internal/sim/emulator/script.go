@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -155,7 +156,7 @@ func (s *Script) match(operation, model string, prompt []byte) *scriptRule {
 		return nil
 	}
 	for _, r := range s.rules {
-		if glob(r.Operation, operation) && glob(r.Model, model) && strings.Contains(string(prompt), r.Prompt) && r.take() {
+		if glob(r.Operation, operation) && glob(r.Model, model) && bytes.Contains(prompt, []byte(r.Prompt)) && r.take() {
 			return r
 		}
 	}

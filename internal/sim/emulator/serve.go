@@ -12,10 +12,10 @@ import (
 )
 
 // The server's bounds. There is none on the time of an answer, which may stream
-// for as long as a model speaks.
+// for as long as a model speaks. That of a body is set by readBody: a server's
+// ReadTimeout runs on while the answer streams, and ends it.
 const (
 	headerTimeout = 10 * time.Second
-	readTimeout   = 2 * time.Minute
 	idleTimeout   = 2 * time.Minute
 	drainTimeout  = 5 * time.Second
 	headerBytes   = 1 << 20
@@ -50,7 +50,6 @@ func newServer(h http.Handler) *http.Server {
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    headerBytes,
 		Protocols:         new(http.Protocols),
