@@ -149,11 +149,11 @@ func TestCapped(t *testing.T) {
 // written, and whose oldest segments go, finds nothing wrong with it.
 func TestVerifyBesideWriter(t *testing.T) {
 	dir := t.TempDir()
-	j, _ := open(t, journal.Options{Dir: dir, MaxBytes: 64 << 10}, nil)
+	j, _ := open(t, journal.Options{Dir: dir, MaxBytes: 32 << 10}, nil)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range 2000 {
+		for range 500 {
 			if err := j.Append(2, make([]byte, 100), make([]byte, 500), nil); err != nil {
 				t.Error(err)
 				return
