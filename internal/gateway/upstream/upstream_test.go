@@ -1,0 +1,406 @@
+package upstream
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gatehouse/internal/bedrock"
+	"gatehouse/internal/bedrock/eventstream"
+	"gatehouse/internal/bedrock/model"
+	"gatehouse/internal/call"
+	"gatehouse/internal/sigv4"
+)
+
+type staticCredentials sigv4.Credentials
+
+func (c staticCredentials) Retrieve(context.Context) (sigv4.Credentials, error) {
+	return sigv4.Credentials(c), nil
+}
+
+// rawServer answers every request on every connection with the bytes that
+// reply returns for its number; close ends the connection behind them.
+type rawServer struct {
+	url      *url.URL
+	requests atomic.Int64
+	conns    atomic.Int64
+	seen     chan *http.Request // heads, when there is room
+}
+
+func serveRaw(t *testing.T, reply func(n int64, c net.Conn) (raw string, closeAfter bool)) *rawServer {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	s := &rawServer{url: &url.URL{Scheme: "http", Host: ln.Addr().String()}, seen: make(chan *http.Request, 16)}
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			s.conns.Add(1)
+			go s.conn(c, reply)
+		}
+	}()
+	return s
+}
+
+func (s *rawServer) conn(c net.Conn, reply func(int64, net.Conn) (string, bool)) {
+	defer c.Close()
+	br := bufio.NewReader(c)
+	for {
+		r, err := http.ReadRequest(br)
+		if err != nil {
+			return
+		}
+		io.Copy(io.Discard, r.Body)
+		select {
+		case s.seen <- r:
+		default:
+		}
+		raw, closeAfter := reply(s.requests.Add(1), c)
+		if _, err := io.WriteString(c, raw); err != nil || closeAfter {
+			return
+		}
+	}
+}
+
+func open(t *testing.T, u *url.URL, change ...func(*Options)) *Upstream {
+	o := Options{
+		Region: "us-east-1", Runtime: u, Control: u, UserAgent: "gatehouse/test", Log: slog.New(slog.DiscardHandler),
+		Credentials:  staticCredentials{AccessKeyID: "AKIAOURSOURSOURSOURS", Secret: "ours", SessionToken: "our-token"},
+		FirstContent: 10 * time.Second, Total: 10 * time.Second,
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	up := New(o)
+	t.Cleanup(up.Close)
+	return up
+}
+
+// answer is what a caller saw.
+type answer struct {
+	status  int
+	header  http.Header
+	body    bytes.Buffer
+	refused *call.Refusal
+	parts   int
+	flushes int
+	fail    int // fail the n-th write of frames
+	writes  int
+}
+
+func (a *answer) Whole(status int, h http.Header, body []byte, _ *call.Result) error {
+	a.status, a.header = status, h
+	a.body.Write(body)
+	return nil
+}
+
+func (a *answer) Start(h http.Header) error { a.status, a.header = 200, h; return nil }
+
+func (a *answer) Frames(raw []byte, flush bool) error {
+	if a.writes++; a.writes == a.fail {
+		return io.ErrClosedPipe
+	}
+	if flush {
+		a.flushes++
+	}
+	a.body.Write(raw)
+	return nil
+}
+
+func (a *answer) Part([]byte) error        { a.parts++; return nil }
+func (a *answer) Finish(*call.Result)      {}
+func (a *answer) Refuse(ref *call.Refusal) { a.refused = ref }
+
+func (a *answer) frames(t *testing.T) (types []string) {
+	r := eventstream.NewReader(&a.body, 0)
+	for {
+		f, err := r.Next()
+		if err == io.EOF {
+			return types
+		}
+		if err != nil {
+			t.Fatalf("the caller got a malformed stream: %v", err)
+		}
+		types = append(types, f.EventType()+f.ExceptionType())
+	}
+}
+
+func testCall(t *testing.T, operation, body string) *call.Call {
+	m, err := model.Default().Resolve("amazon.nova-lite-v1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &call.Call{
+		ID: call.NewID(time.Now()), RequestID: call.NewRequestID(), Method: "POST", Operation: bedrock.OperationOf(operation),
+		Model: m, CallerARN: "arn:aws:iam::000000000000:user/red/ana", InputEstimate: 100,
+	}
+	c.Target = bedrock.Target{Operation: c.Operation, Model: "amazon.nova-lite-v1:0"}
+	c.SetBody([]byte(body))
+	return c
+}
+
+func ok(body string) string {
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-amzn-RequestId: aaaaaaaa-0000\r\nSet-Cookie: a=b\r\nServer: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+const converse = `{"metrics":{"latencyMs":1},"output":{"message":{"content":[{"text":"hi"}],"role":"assistant"}},"stopReason":"end_turn","usage":{"inputTokens":1000,"outputTokens":500,"totalTokens":1500}}`
+
+func TestWhole(t *testing.T) {
+	s := serveRaw(t, func(int64, net.Conn) (string, bool) { return ok(converse), false })
+	up := open(t, s.url)
+	for range 3 {
+		c, a, res := testCall(t, "Converse", `{"messages":[]}`), &answer{}, &call.Result{}
+		c.Header = http.Header{"Accept": {"application/json"}}
+		up.Forward(context.Background(), c, a, res)
+		if a.status != 200 || a.body.String() != converse || res.Outcome != call.OK || c.RequestID != "aaaaaaaa-0000" {
+			t.Fatalf("got %d %q, %+v", a.status, a.body.String(), res)
+		}
+		// 1,000 × 0.06 + 500 × 0.24 USD a million
+		if res.Usage != (call.Usage{Input: 1000, Output: 500, Exact: true}) || res.Cost != 180_000 {
+			t.Errorf("usage %+v, cost %d", res.Usage, res.Cost)
+		}
+		if len(a.header) != 1 {
+			t.Errorf("headers beyond the allow-list came back: %v", a.header)
+		}
+		r := <-s.seen
+		if r.RequestURI != "/model/amazon.nova-lite-v1%3A0/converse" || r.Header.Get("X-Amz-Security-Token") != "our-token" ||
+			!strings.Contains(r.Header.Get("Authorization"), "Credential=AKIAOURSOURSOURSOURS/") || r.Header.Get("Accept") == "" {
+			t.Errorf("upstream got %s %v", r.RequestURI, r.Header)
+		}
+	}
+	if n := s.conns.Load(); n != 1 {
+		t.Errorf("%d connections for three calls, want 1", n)
+	}
+}
+
+// A connection that died while idle is replaced; one that dies under a call is not.
+func TestStaleConnection(t *testing.T) {
+	s := serveRaw(t, func(n int64, _ net.Conn) (string, bool) { return ok(converse), true })
+	up := open(t, s.url)
+	for i := range 5 {
+		a, res := &answer{}, &call.Result{}
+		up.Forward(context.Background(), testCall(t, "Converse", `{}`), a, res)
+		if a.status != 200 {
+			t.Fatalf("call %d: %+v", i, res)
+		}
+	}
+	if n := s.requests.Load(); n != 5 {
+		t.Errorf("five calls arrived as %d requests", n)
+	}
+	dead := serveRaw(t, func(int64, net.Conn) (string, bool) { return "", true })
+	a, res := &answer{}, &call.Result{}
+	open(t, dead.url).Forward(context.Background(), testCall(t, "Converse", `{}`), a, res)
+	if dead.requests.Load() != 1 || a.refused != call.UpstreamUnavailable || !res.Worked || res.Outcome != call.Unreachable {
+		t.Errorf("%d requests, refused with %v, %+v", dead.requests.Load(), a.refused, res)
+	}
+}
+
+// P22, S17: what an upstream may not do to a caller.
+func TestErrors(t *testing.T) {
+	head := func(status, errorType, body string) string {
+		return fmt.Sprintf("HTTP/1.1 %s X\r\nx-amzn-ErrorType: %s:http://internal.amazon.com/\r\nLocation: http://evil.example/\r\nContent-Length: %d\r\n\r\n%s", status, errorType, len(body), body)
+	}
+	denied := `{"Message":"User: arn:aws:sts::123456789012:assumed-role/gate/i-0abc is not authorized (key ASIAABCDEFGHIJKLMNOP)"}`
+	for name, tt := range map[string]struct {
+		reply     string
+		status    int
+		errorType string
+		worked    bool
+		body      string // what the caller reads; "" when it is a refusal of ours
+	}{
+		"throttled":           {head("429", "ThrottlingException", `{"message":"slow down"}`), 429, "ThrottlingException", false, `{"message":"slow down"}`},
+		"invalid":             {head("400", "ValidationException", `{"message":"no"}`), 400, "ValidationException", false, `{"message":"no"}`},
+		"model error":         {head("424", "ModelErrorException", `{"message":"no"}`), 424, "ModelErrorException", true, `{"message":"no"}`},
+		"our role is denied":  {head("403", "AccessDeniedException", denied), 403, "AccessDeniedException", false, `{"Message":"User: arn:aws:iam::000000000000:user/red/ana is not authorized (key REDACTED)"}`},
+		"our key is unknown":  {head("403", "UnrecognizedClientException", `{"message":"The security token included in the request is invalid."}`), 503, "ServiceUnavailableException", false, ""},
+		"our token is old":    {head("403", "ExpiredTokenException", `{"message":"expired"}`), 503, "ServiceUnavailableException", false, ""},
+		"redirect":            {head("302", "", ""), 503, "ServiceUnavailableException", true, ""},
+		"huge headers":        {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 70<<10) + "\r\n\r\n", 503, "ServiceUnavailableException", true, ""},
+		"not HTTP":            {"220 smtp ready\r\n", 503, "ServiceUnavailableException", true, ""},
+		"cut in the body":     {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}", 503, "ServiceUnavailableException", true, ""},
+		"switching protocols": {"HTTP/1.1 101 X\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 503, "ServiceUnavailableException", true, ""},
+	} {
+		s := serveRaw(t, func(int64, net.Conn) (string, bool) { return tt.reply, true })
+		a, res := &answer{}, &call.Result{}
+		open(t, s.url).Forward(context.Background(), testCall(t, "Converse", `{}`), a, res)
+		if a.refused != nil {
+			a.status = a.refused.Status
+		}
+		if a.status != tt.status || res.Status != tt.status || res.ErrorType != tt.errorType || a.body.String() != tt.body {
+			t.Errorf("%s: caller got %d %q, result %+v", name, a.status, a.body.String(), res)
+		}
+		if res.Worked != tt.worked {
+			t.Errorf("%s: worked %v, want %v", name, res.Worked, tt.worked)
+		}
+		if n := s.requests.Load(); n != 1 {
+			t.Errorf("%s: %d requests, want 1", name, n)
+		}
+	}
+}
+
+// event is a frame of a Converse stream.
+func event(kind, payload string) string {
+	return string(eventstream.AppendEvent(nil, kind, []byte(payload)))
+}
+
+func chunked(parts ...string) string {
+	var b strings.Builder
+	b.WriteString("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n")
+	for _, p := range parts {
+		fmt.Fprintf(&b, "%x\r\n%s\r\n", len(p), p)
+	}
+	return b.String()
+}
+
+// B15: a stream that does not end as Bedrock ends it must never look whole.
+func TestStream(t *testing.T) {
+	start := event("messageStart", `{"role":"assistant"}`)
+	delta := event("contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"twelve bytes"}}`)
+	stop := event("messageStop", `{"stopReason":"end_turn"}`)
+	metadata := event("metadata", `{"metrics":{"latencyMs":1},"usage":{"inputTokens":7,"outputTokens":9,"totalTokens":16}}`)
+	exception := string(eventstream.AppendException(nil, "throttlingException", []byte(`{"message":"slow"}`)))
+	damaged := []byte(delta)
+	damaged[len(damaged)-1] ^= 1
+	end := "0\r\n\r\n"
+	for name, tt := range map[string]struct {
+		reply   string
+		types   string // that the caller saw
+		outcome call.Outcome
+		usage   call.Usage
+	}{
+		"whole":                  {chunked(start, delta, stop, metadata) + end, "messageStart contentBlockDelta messageStop metadata", call.OK, call.Usage{Input: 7, Output: 9, Exact: true}},
+		"frames across chunks":   {chunked(start[:9], start[9:]+delta+stop[:40], stop[40:]+metadata) + end, "messageStart contentBlockDelta messageStop metadata", call.OK, call.Usage{Input: 7, Output: 9, Exact: true}},
+		"exception":              {chunked(start, delta, exception) + end, "messageStart contentBlockDelta throttlingException", call.Upstream, call.Usage{Input: 100, Output: 3}},
+		"cut in a frame":         {chunked(start, delta, stop[:20]), "messageStart contentBlockDelta modelStreamErrorException", call.Truncated, call.Usage{Input: 100, Output: 3}},
+		"ended in a frame":       {chunked(start, delta, stop[:20]) + end, "messageStart contentBlockDelta modelStreamErrorException", call.Truncated, call.Usage{Input: 100, Output: 3}},
+		"cut between frames":     {chunked(start, delta), "messageStart contentBlockDelta modelStreamErrorException", call.Truncated, call.Usage{Input: 100, Output: 3}},
+		"ended between frames":   {chunked(start, delta) + end, "messageStart contentBlockDelta modelStreamErrorException", call.Truncated, call.Usage{Input: 100, Output: 3}},
+		"no metadata at the end": {chunked(start, delta, stop) + end, "messageStart contentBlockDelta messageStop modelStreamErrorException", call.Truncated, call.Usage{Input: 100, Output: 3}},
+		"wrong CRC":              {chunked(start, delta, string(damaged), stop, metadata) + end, "messageStart contentBlockDelta modelStreamErrorException", call.Truncated, call.Usage{Input: 100, Output: 3}},
+	} {
+		s := serveRaw(t, func(int64, net.Conn) (string, bool) { return tt.reply, !strings.HasSuffix(tt.reply, end) })
+		a, res := &answer{}, &call.Result{}
+		open(t, s.url).Forward(context.Background(), testCall(t, "ConverseStream", `{}`), a, res)
+		if got := strings.Join(a.frames(t), " "); got != tt.types || res.Outcome != tt.outcome || res.Usage != tt.usage {
+			t.Errorf("%s: caller saw %s\noutcome %s, usage %+v\nwant %s\noutcome %s, usage %+v", name, got, res.Outcome, res.Usage, tt.types, tt.outcome, tt.usage)
+		}
+	}
+}
+
+// A stream that fails before its first frame is still an ordinary error.
+func TestStreamWithoutFrames(t *testing.T) {
+	for name, reply := range map[string]string{
+		"nothing":     chunked() + "0\r\n\r\n",
+		"cut":         chunked("\x00\x00"),
+		"wrong frame": chunked("this is no event stream at all, not at all") + "0\r\n\r\n",
+	} {
+		s := serveRaw(t, func(int64, net.Conn) (string, bool) { return reply, true })
+		a, res := &answer{}, &call.Result{}
+		open(t, s.url).Forward(context.Background(), testCall(t, "ConverseStream", `{}`), a, res)
+		if a.refused != call.UpstreamUnavailable || a.status != 0 || res.Outcome != call.Truncated {
+			t.Errorf("%s: refused with %v, started %d, %+v", name, a.refused, a.status, res)
+		}
+	}
+}
+
+// B17: when the caller leaves, the upstream connection goes, and what was seen is billed.
+func TestCallerLeaves(t *testing.T) {
+	start := event("messageStart", `{"role":"assistant"}`)
+	gone := make(chan struct{})
+	s := serveRaw(t, func(_ int64, c net.Conn) (string, bool) {
+		io.WriteString(c, chunked(start))
+		io.Copy(io.Discard, c) // until the gateway closes
+		close(gone)
+		return "", true
+	})
+	ctx, leave := context.WithCancel(context.Background())
+	a, res := &answer{}, &call.Result{}
+	up := open(t, s.url)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		up.Forward(ctx, testCall(t, "ConverseStream", `{}`), a, res)
+	}()
+	<-s.seen
+	leave()
+	for _, c := range []chan struct{}{gone, done} {
+		select {
+		case <-c:
+		case <-time.After(5 * time.Second):
+			t.Fatal("the upstream connection outlived the caller")
+		}
+	}
+	if res.Outcome != call.ClientGone || res.Usage.Exact || !res.Worked {
+		t.Errorf("got %+v", res)
+	}
+}
+
+// A write that fails is the caller's end too, and the connection is not kept.
+func TestCallerDoesNotRead(t *testing.T) {
+	start := event("messageStart", `{"role":"assistant"}`)
+	metadata := event("metadata", `{"usage":{"inputTokens":7,"outputTokens":9,"totalTokens":16}}`)
+	s := serveRaw(t, func(int64, net.Conn) (string, bool) { return chunked(start, metadata) + "0\r\n\r\n", false })
+	up := open(t, s.url)
+	for range 2 {
+		a, res := &answer{fail: 2}, &call.Result{}
+		up.Forward(context.Background(), testCall(t, "ConverseStream", `{}`), a, res)
+		if res.Outcome != call.ClientGone {
+			t.Errorf("got %+v", res)
+		}
+	}
+	if n := s.conns.Load(); n != 2 {
+		t.Errorf("a connection with an unread answer was used again: %d connections", n)
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	hang := make(chan struct{})
+	defer close(hang)
+	short := func(o *Options) { o.FirstContent, o.Total = 50*time.Millisecond, 50*time.Millisecond }
+	for name, operation := range map[string]string{"stream": "ConverseStream", "whole": "Converse"} {
+		s := serveRaw(t, func(int64, net.Conn) (string, bool) { <-hang; return "", true })
+		a, res := &answer{}, &call.Result{}
+		open(t, s.url, short).Forward(context.Background(), testCall(t, operation, `{}`), a, res)
+		if a.refused != call.UpstreamTimeout || res.Outcome != call.Unreachable || !res.Worked {
+			t.Errorf("%s: refused with %v, %+v", name, a.refused, res)
+		}
+	}
+	refusing := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+	a, res := &answer{}, &call.Result{}
+	open(t, refusing).Forward(context.Background(), testCall(t, "Converse", `{}`), a, res)
+	if a.refused != call.UpstreamUnavailable || res.Worked {
+		t.Errorf("nobody listens: refused with %v, %+v", a.refused, res)
+	}
+}
+
+// A long stream is recorded in parts, in bounded memory.
+func TestParts(t *testing.T) {
+	delta := event("contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"`+strings.Repeat("x", 1000)+`"}}`)
+	metadata := event("metadata", `{"usage":{"inputTokens":7,"outputTokens":9,"totalTokens":16}}`)
+	s := serveRaw(t, func(int64, net.Conn) (string, bool) {
+		return chunked(strings.Repeat(delta, 200), metadata) + "0\r\n\r\n", false
+	})
+	a, res := &answer{}, &call.Result{}
+	open(t, s.url).Forward(context.Background(), testCall(t, "ConverseStream", `{}`), a, res)
+	if want := 200 * len(delta) / maxPart; a.parts < want || len(res.Body) > maxPart || res.Outcome != call.OK {
+		t.Errorf("%d parts, %d bytes left, want at least %d parts: %+v", a.parts, len(res.Body), want, res.Outcome)
+	}
+	if a.flushes >= 200 {
+		t.Errorf("%d flushes for 201 frames that came at once", a.flushes)
+	}
+}
