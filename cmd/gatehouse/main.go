@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -154,6 +155,8 @@ func report(w io.Writer, err error) {
 		}
 		fmt.Fprintf(w, "%d mistake%s\n", len(list), s)
 	default:
-		fmt.Fprintln(w, "gatehouse: "+clean(err.Error()))
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintln(w, "gatehouse: "+clean(strings.TrimSuffix(line, "\n")))
+		}
 	}
 }

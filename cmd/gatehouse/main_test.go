@@ -6,12 +6,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -19,6 +22,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+
+	"gatehouse/test/process"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files and the scripts")
@@ -35,6 +40,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"capture": capture,
 			"code":    code,
+			"http":    ask,
+			"start":   start,
+			"drain":   drain,
 		},
 	})
 }
@@ -68,6 +76,72 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("exit code %d, want %s", got, args[0])
 	}
+}
+
+// start NAME VERB ARGS… starts a server, waits until it is ready, and sets NAME
+// to its URL and NAME_ADMIN to that of its admin API.
+func start(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: start NAME VERB ARGS…")
+	}
+	bin, err := exec.LookPath("gatehouse")
+	ts.Check(err)
+	// The directory is changed by a shell, which the program then replaces.
+	command := append([]string{"sh", "-c", `cd "$0" && exec "$@"`, ts.MkAbs("."), bin}, args[1:]...)
+	p, err := process.Start(context.Background(), command, append(os.Environ(), "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY="))
+	ts.Check(err)
+	ts.Defer(p.Kill)
+	ts.Setenv(args[0], p.URL())
+	if m := regexp.MustCompile(`admin=(\S+)`).FindStringSubmatch(p.Stderr()); m != nil {
+		ts.Setenv(args[0]+"_ADMIN", m[1])
+	}
+	processes.Store(ts.MkAbs(args[0]), p)
+}
+
+// processes are the servers that scripts run, by directory and name.
+var processes sync.Map
+
+// drain NAME stops a server, which must end well; what it wrote to standard
+// error is then the standard output.
+func drain(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: drain NAME")
+	}
+	v, ok := processes.LoadAndDelete(ts.MkAbs(args[0]))
+	if !ok {
+		ts.Fatalf("there is no server %s", args[0])
+	}
+	p := v.(*process.Process)
+	ts.Check(p.Stop())
+	io.WriteString(ts.Stdout(), p.Stderr())
+}
+
+// http METHOD URL [HEADER…] [@BODY] sends a request; status and body are the
+// standard output.
+func ask(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: http METHOD URL [HEADER…] [@BODY]")
+	}
+	var body string
+	headers := args[2:]
+	if n := len(headers); n > 0 && strings.HasPrefix(headers[n-1], "@") {
+		headers, body = headers[:n-1], headers[n-1][1:]
+	}
+	req, err := http.NewRequest(args[0], args[1], strings.NewReader(body))
+	ts.Check(err)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		if name == "Host" {
+			req.Host = value
+		}
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	fmt.Fprintln(ts.Stdout(), resp.StatusCode, resp.Header.Get("X-Amzn-Errortype"))
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
 }
 
 // TestHelp holds the help of every verb in review.
