@@ -31,7 +31,7 @@ import (
 //	{"messages":[]}
 //	--
 //	400 ValidationException bad_path          status, AWS error type, reason in the audit record
-//	body "message"                            what the reply's body contains
+//	body "message"                            what the reply's body contains; `without` what it must not
 //	open                                      the connection stays open (closed is the default before authentication: `closed` asserts it)
 //
 // Between the braces stand std, auth, key ids and repeat: see expand. A request
@@ -138,6 +138,10 @@ func (a attack) check(t *testing.T, g *gate, resp *http.Response, body []byte, u
 		case word == "body":
 			if !bytes.Contains(body, []byte(rest)) {
 				t.Errorf("body %s lacks %s", body, rest)
+			}
+		case word == "without":
+			if bytes.Contains(body, []byte(rest)) {
+				t.Errorf("body %s holds %s", body, rest)
 			}
 		case word == "header":
 			name, value, _ := strings.Cut(rest, ": ")

@@ -121,11 +121,12 @@ func (g *gate) populate(t *testing.T) {
 		}
 	}
 	for name, k := range map[string]account.NewKey{
-		"main":     {User: "ana"},
-		"scoped":   {User: "ana", Scope: call.Scope{Models: []string{"anthropic.*"}, Operations: []string{"Converse"}}},
-		"office":   {User: "ana", Scope: call.Scope{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
-		"revoked":  {User: "ana"},
-		"disabled": {User: "dis"},
+		"main":      {User: "ana"},
+		"scoped":    {User: "ana", Scope: call.Scope{Models: []string{"anthropic.*"}, Operations: []string{"Converse"}}},
+		"anthropic": {User: "ana", Scope: call.Scope{Models: []string{"anthropic.*"}}},
+		"office":    {User: "ana", Scope: call.Scope{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
+		"revoked":   {User: "ana"},
+		"disabled":  {User: "dis"},
 	} {
 		k.Name = name
 		issued, err := a.CreateKey(ctx, k)

@@ -11,6 +11,7 @@ import (
 	"gatehouse/internal/bedrock"
 	"gatehouse/internal/call"
 	"gatehouse/internal/gateway/limit"
+	"gatehouse/internal/gateway/policy"
 	"gatehouse/internal/gateway/read"
 )
 
@@ -126,6 +127,15 @@ func (x *exchange) commonHeaders() {
 
 // Whole answers the call with one body. It is part of upstream.Answer.
 func (x *exchange) Whole(status int, header http.Header, body []byte, res *call.Result) error {
+	if status < 400 && x.call.Operation.Support == bedrock.Pass {
+		var ok bool
+		if body, ok = policy.FilterList(x.call, body, x.g.o.Read.Normalise); !ok {
+			res.Outcome, res.Status, res.ErrorType = call.Upstream, call.UpstreamUnavailable.Status, call.UpstreamUnavailable.Type
+			x.Refuse(call.UpstreamUnavailable)
+			return nil
+		}
+		res.Body = body
+	}
 	h := x.answerHeaders(header)
 	if status < 400 {
 		h["X-Gatehouse-Cost"] = []string{strconv.FormatInt(res.Cost, 10)}

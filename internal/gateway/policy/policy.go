@@ -38,6 +38,8 @@ func Check(c *call.Call, now time.Time) *call.Refusal {
 		return call.NetworkDenied.With("key " + string(p.Key) + " is not for " + c.IP.String())
 	case len(p.Scope.Operations) > 0 && !anyMatch(p.Scope.Operations, c.Operation.Name):
 		return call.OperationDenied.With("key " + string(p.Key) + " is not for " + c.Operation.Name)
+	case c.Model.Model == nil && c.Target.Model != "" && len(p.Scope.Models) > 0:
+		return call.ModelDenied.With("key " + string(p.Key) + " is for named models, not for " + strconv.Quote(c.Target.Model))
 	case c.Model.Model != nil && !Allows(p, c.Model.ID):
 		return call.ModelDenied.With("key " + string(p.Key) + " is not for model " + strconv.Quote(c.Model.ID))
 	}

@@ -85,3 +85,34 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// A key for some models sees only those in lists, by profile id too.
+func TestFilterList(t *testing.T) {
+	table := model.Default()
+	normalise := func(id string) (string, bool) {
+		ref, err := table.Resolve(id)
+		return ref.ID, err == nil
+	}
+	models := `{"modelSummaries": [{"modelId":"amazon.nova-lite-v1:0","n":[1]}, {"modelId":"anthropic.claude-3-haiku-20240307-v1:0"},{"modelId":"no.such-model"},{"x":1}],"z":1}`
+	profiles := `{"inferenceProfileSummaries":[{"inferenceProfileId":"us.anthropic.claude-3-haiku-20240307-v1:0"},{"inferenceProfileId":"us.amazon.nova-lite-v1:0"}]}`
+	for _, tt := range []struct {
+		operation, body string
+		models          []string
+		want            string
+	}{
+		{"ListFoundationModels", models, nil, models},
+		{"ListFoundationModels", models, []string{"amazon.*"}, `{"modelSummaries": [{"modelId":"amazon.nova-lite-v1:0","n":[1]}],"z":1}`},
+		{"ListFoundationModels", models, []string{"*"}, `{"modelSummaries": [{"modelId":"amazon.nova-lite-v1:0","n":[1]},{"modelId":"anthropic.claude-3-haiku-20240307-v1:0"}],"z":1}`},
+		{"ListFoundationModels", models, []string{"meta.*"}, `{"modelSummaries": [],"z":1}`},
+		{"ListInferenceProfiles", profiles, []string{"anthropic.*"}, `{"inferenceProfileSummaries":[{"inferenceProfileId":"us.anthropic.claude-3-haiku-20240307-v1:0"}]}`},
+		{"ListFoundationModels", `{"modelSummaries":{}}`, []string{"*"}, ""},
+		{"ListFoundationModels", `[`, []string{"*"}, ""},
+		{"GetFoundationModel", `{"modelDetails":{}}`, []string{"meta.*"}, `{"modelDetails":{}}`},
+	} {
+		c := &call.Call{Operation: bedrock.OperationOf(tt.operation), Principal: &call.Principal{Scope: call.Scope{Models: tt.models}}}
+		got, ok := FilterList(c, []byte(tt.body), normalise)
+		if string(got) != tt.want || ok != (tt.want != "") {
+			t.Errorf("%s for %v: got %s, %v, want %s", tt.operation, tt.models, got, ok, tt.want)
+		}
+	}
+}

@@ -36,10 +36,10 @@ func New(t *model.Table) *Reader {
 // guardrail. It refuses a model that cannot be named for certain and a body that
 // another reader could understand differently or that says more than we do understand.
 func (rd *Reader) Parse(c *call.Call) *call.Refusal {
-	if c.Target.Model != "" && c.Operation.Name != "GetInferenceProfile" {
-		if ref := rd.resolve(c); ref != nil {
+	if c.Target.Model != "" {
+		if ref := rd.resolve(c); ref != nil && c.Operation.Support != bedrock.Pass {
 			return ref
-		}
+		} // what a read-only call names may be unknown to us; policy judges that
 	}
 	if !c.Operation.HasBody {
 		if len(c.Body) > 0 {
@@ -59,6 +59,12 @@ func (rd *Reader) Parse(c *call.Call) *call.Refusal {
 func (rd *Reader) free(doc *strictjson.Document) {
 	doc.Reset()
 	rd.docs.Put(doc)
+}
+
+// Normalise returns the base id of a model or profile id that is known.
+func (rd *Reader) Normalise(id string) (string, bool) {
+	ref, err := rd.models.Resolve(id)
+	return ref.ID, err == nil
 }
 
 func (rd *Reader) resolve(c *call.Call) *call.Refusal {
