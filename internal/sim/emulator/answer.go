@@ -37,6 +37,7 @@ func (u *usage) total() int64 { return u.input + u.output + u.cacheRead + u.cach
 
 // answer is what the model says, in no family's words.
 type answer struct {
+	thinking []byte // reasoning, before the text
 	text     []byte
 	toolName string // a tool to use, after the text; empty for none
 	toolJSON []byte // its input
@@ -49,7 +50,9 @@ type answer struct {
 	latency   time.Duration // until it ended
 }
 
-func (a *answer) reset() { *a = answer{text: a.text[:0], toolJSON: a.toolJSON[:0]} }
+func (a *answer) reset() {
+	*a = answer{thinking: a.thinking[:0], text: a.text[:0], toolJSON: a.toolJSON[:0]}
+}
 
 // decide fills in the answer: the guardrail on what comes in, the script's
 // rule, the tools, the word chain, the bounds, the guardrail on what goes out.
@@ -63,6 +66,7 @@ func (c *call) decide(rule *scriptRule) {
 		c.time()
 		return
 	}
+	c.think(rule)
 	c.compose(rule)
 	c.cutAtStop()
 	c.cutAtMax()
@@ -74,9 +78,29 @@ func (c *call) decide(rule *scriptRule) {
 		a.guard = c.guard.assess(c.ask.text, a.text)
 		if a.guard.blocked() {
 			a.text, a.toolName, a.stop = append(a.text[:0], c.guard.BlockedOutput...), "", intervened
+			a.thinking = a.thinking[:0]
 		}
 	}
 	c.time()
+}
+
+// thinkTokens is how long the reasoning is that nothing cuts short.
+const thinkTokens = 24
+
+// think writes the reasoning that was asked for, in at most half of the tokens.
+func (c *call) think(rule *scriptRule) {
+	a := &c.answer
+	switch {
+	case !c.shape.thinks:
+		return
+	case rule != nil && rule.Reasoning != "":
+		a.thinking = append(a.thinking, rule.Reasoning...)
+	case c.ask.thinking:
+		a.thinking = appendProse(a.thinking, &c.rng, thinkTokens)
+	}
+	if c.ask.maxTokens > 0 {
+		a.thinking = cut(a.thinking, c.ask.maxTokens/2)
+	}
 }
 
 // compose writes the text or the use of a tool, without bounds.
@@ -197,6 +221,7 @@ func (c *call) cutAtMax() {
 	if limit == 0 {
 		return
 	}
+	limit -= tokens(len(a.thinking))
 	if n := tokens(len(a.text)); n > limit {
 		a.text, a.stop, a.toolName = cut(a.text, limit), maxTokens, ""
 	} else if a.toolName != "" && n+tokens(len(a.toolJSON)) > limit {
@@ -209,7 +234,7 @@ func (c *call) count(rule *scriptRule) {
 	u := &c.answer.usage
 	u.input = max(c.ask.input, 1)
 	if c.shape.output {
-		u.output = max(tokens(len(c.answer.text)), 1)
+		u.output = max(tokens(len(c.answer.thinking))+tokens(len(c.answer.text)), 1)
 		if c.answer.toolName != "" {
 			u.output += tokens(len(c.answer.toolJSON))
 		}

@@ -24,6 +24,7 @@ type ask struct {
 	chosen     string
 	toolResult bool // the last message brings a tool's result
 	system     bool // there is a system prompt
+	thinking   bool // the answer is to begin with reasoning
 
 	cacheText   int   // text before the last cache point
 	cacheTokens int64 // tokens before it

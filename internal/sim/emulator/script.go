@@ -30,11 +30,12 @@ type Rule struct {
 	Times     int    `yaml:"times"`     // at most so often; 0 is without end
 
 	// What.
+	Reasoning  string       `yaml:"reasoning"` // before the text, of Claude
 	Text       string       `yaml:"text"`
 	Tool       *ScriptTool  `yaml:"tool"`
 	StopReason string       `yaml:"stop_reason"` // in Converse's words
 	Usage      *ScriptUsage `yaml:"usage"`
-	Fault      string       `yaml:"fault"` // as ParseFault reads it
+	Fault      string       `yaml:"fault"` // as ParseFault reads it; when it comes is for the rule to say
 }
 
 // ScriptTool is a tool the answer asks to use, after the text if there is one.
@@ -108,7 +109,7 @@ func noAliases(data []byte) error {
 
 func compile(r Rule) (*scriptRule, error) {
 	out, errs := &scriptRule{Rule: r}, []error(nil)
-	out.Text = validUTF8(r.Text)
+	out.Reasoning, out.Text = validUTF8(r.Reasoning), validUTF8(r.Text)
 	if r.Times < 0 {
 		errs = append(errs, errors.New("times is negative"))
 	}

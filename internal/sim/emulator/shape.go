@@ -12,6 +12,7 @@ type shape struct {
 	stream     func(s *stream) // nil: cannot be streamed
 	output     bool            // the answer is tokens
 	tools      bool            // it can ask for the use of a tool
+	thinks     bool            // it can show reasoning
 	counts     bool            // InvokeModel reports token counts in headers
 	lead       bool            // texts begin with a space
 	defaultMax int64           // bound of the output where the request has none; 0 is none

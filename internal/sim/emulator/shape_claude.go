@@ -4,7 +4,7 @@ import "strings"
 
 // Claude's messages, the body of Anthropic's own API without model and stream.
 var claude = shape{
-	name: "claude", output: true, tools: true, counts: true,
+	name: "claude", output: true, tools: true, thinks: true, counts: true,
 	words:  [numStops]string{endTurn: "end_turn", maxTokens: "max_tokens", stopSequence: "stop_sequence", toolUse: "tool_use", filtered: "refusal", windowExceeded: "model_context_window_exceeded"},
 	read:   readClaude,
 	body:   claudeBody,
@@ -24,9 +24,21 @@ func readClaude(c *call) *wireError {
 		}
 	})
 	c.ask.choice, c.ask.chosen = c.str(0, "tool_choice", "type"), c.str(0, "tool_choice", "name")
+	c.ask.thinking = c.isThinking(c.get(0, "thinking"))
 	c.addContent(c.get(0, "system"))
 	c.addStops(c.get(0, "stop_sequences"))
 	return firstError(c.messages(c.get(0, "messages")), c.bound(0, "max_tokens"))
+}
+
+// isThinking reads the member that turns reasoning on.
+func (c *call) isThinking(n node) bool {
+	kind := c.str(n, "type")
+	return kind == "enabled" || kind == "adaptive"
+}
+
+// appendSignature appends what vouches for the reasoning, as a string.
+func (c *call) appendSignature(dst []byte) []byte {
+	return append(appendID(append(dst, '"'), &c.rng, 64), '"')
 }
 
 // claudeModel is the name Anthropic has for a model: claude-3-haiku-20240307,
@@ -53,6 +65,10 @@ func (c *call) appendClaudeHead(dst []byte) []byte {
 func claudeBody(c *call, dst []byte) []byte {
 	a := &c.answer
 	dst = c.appendClaudeHead(dst)
+	if len(a.thinking) > 0 {
+		dst = field(dst, `{"type":"thinking","thinking":`, a.thinking)
+		dst = append(c.appendSignature(append(dst, `,"signature":`...)), `},`...)
+	}
 	if len(a.text) > 0 || a.toolName == "" {
 		dst = append(field(dst, `{"type":"text","text":`, a.text), '}')
 	}
@@ -91,13 +107,25 @@ func claudeStream(s *stream) {
 	s.doc = append(c.appendClaudeUsage(s.doc, 1), `}}`...)
 	s.chunk()
 	index := int64(0)
+	if len(a.thinking) > 0 {
+		s.claudeStart(index, append(s.scratch[:0], `{"type":"thinking","thinking":"","signature":""}`...))
+		s.claudeDeltas(index, `{"type":"thinking_delta","thinking":`, a.thinking)
+		s.doc = append(s.doc[:0], `{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":`...)
+		s.doc = append(c.appendSignature(s.doc), `}}`...)
+		s.chunk()
+		s.claudeStop(index)
+		index++
+	}
 	if len(a.text) > 0 || a.toolName == "" {
-		s.claudeBlock(index, append(s.scratch[:0], `{"type":"text","text":""}`...), `{"type":"text_delta","text":`, a.text)
+		s.claudeStart(index, append(s.scratch[:0], `{"type":"text","text":""}`...))
+		s.claudeDeltas(index, `{"type":"text_delta","text":`, a.text)
+		s.claudeStop(index)
 		index++
 	}
 	if a.toolName != "" {
-		block := append(c.appendClaudeTool(s.scratch[:0]), `,"input":{}}`...)
-		s.claudeBlock(index, block, `{"type":"input_json_delta","partial_json":`, a.toolJSON)
+		s.claudeStart(index, append(c.appendClaudeTool(s.scratch[:0]), `,"input":{}}`...))
+		s.claudeDeltas(index, `{"type":"input_json_delta","partial_json":`, a.toolJSON)
+		s.claudeStop(index)
 	}
 	s.last()
 	s.doc = field(s.doc[:0], `{"type":"message_delta","delta":{"stop_reason":`, c.shape.word(a.stop))
@@ -108,18 +136,24 @@ func claudeStream(s *stream) {
 	s.finalChunk()
 }
 
-// claudeBlock sends one content block: its start, its text in deltas, its end.
-func (s *stream) claudeBlock(index int64, block []byte, delta string, text []byte) {
+// claudeStart begins a content block.
+func (s *stream) claudeStart(index int64, block []byte) {
 	s.scratch = block
 	s.doc = number(s.doc[:0], `{"type":"content_block_start","index":`, index)
 	s.doc = append(append(append(s.doc, `,"content_block":`...), block...), '}')
 	s.chunk()
+}
+
+// claudeDeltas sends a text as deltas of the form that head begins.
+func (s *stream) claudeDeltas(index int64, head string, text []byte) {
 	s.deltas(text, func(part []byte, _ int64, _ bool) {
 		s.doc = number(s.doc[:0], `{"type":"content_block_delta","index":`, index)
-		s.doc = field(append(s.doc, `,"delta":`...), delta, part)
-		s.doc = append(s.doc, `}}`...)
+		s.doc = append(field(append(s.doc, `,"delta":`...), head, part), `}}`...)
 		s.chunk()
 	})
+}
+
+func (s *stream) claudeStop(index int64) {
 	s.doc = append(number(s.doc[:0], `{"type":"content_block_stop","index":`, index), '}')
 	s.chunk()
 }

@@ -10,7 +10,7 @@ import (
 // The service writes it compact, with the keys of every object in alphabetical
 // order. In streams the padding member p stands in that order too.
 var converse = shape{
-	name: "converse", words: converseStop, output: true, tools: true,
+	name: "converse", words: converseStop, output: true, tools: true, thinks: true,
 	read:   readConverse,
 	body:   converseBody,
 	stream: converseStream,
@@ -47,6 +47,8 @@ func (c *call) readConverse(n node) *wireError {
 }
 
 func (c *call) readConverseOptions(n node) {
+	extra := c.get(n, "additionalModelRequestFields")
+	c.ask.thinking = c.row.name == "claude" && (c.isThinking(c.get(extra, "thinking")) || c.isThinking(c.get(extra, "reasoning_config")))
 	guard := c.get(n, "guardrailConfig")
 	c.ask.guardrail, c.ask.guardVersion = c.str(guard, "guardrailIdentifier"), c.str(guard, "guardrailVersion")
 	trace := c.str(guard, "trace")
@@ -149,6 +151,10 @@ func converseBody(c *call, dst []byte) []byte {
 	}
 	dst = number(dst, `"metrics":{"latencyMs":`, a.latency.Milliseconds())
 	dst = append(dst, `},"output":{"message":{"content":[`...)
+	if len(a.thinking) > 0 {
+		dst = c.appendSignature(append(dst, `{"reasoningContent":{"reasoningText":{"signature":`...))
+		dst = append(field(dst, `,"text":`, a.thinking), `}}},`...)
+	}
 	dst = c.appendContent(dst)
 	dst = append(dst, `],"role":"assistant"}}`...)
 	dst = c.appendModes(dst)
@@ -230,9 +236,14 @@ func converseStream(s *stream) {
 	s.doc = append(s.padding(append(s.doc[:0], '{'), "", ","), `"role":"assistant"}`...)
 	s.event("messageStart")
 	index := int64(0)
+	if len(a.thinking) > 0 {
+		s.converseThinking()
+		index++
+	}
 	if len(a.text) > 0 || a.toolName == "" {
 		s.deltas(a.text, func(part []byte, _ int64, _ bool) {
-			s.doc = field(s.doc[:0], `{"contentBlockIndex":0,"delta":{"text":`, part)
+			s.doc = number(s.doc[:0], `{"contentBlockIndex":`, index)
+			s.doc = field(s.doc, `,"delta":{"text":`, part)
 			s.doc = append(s.padding(append(s.doc, '}'), ",", ""), '}')
 			s.event("contentBlockDelta")
 		})
@@ -261,6 +272,19 @@ func (s *stream) blockStop(index int64) {
 	s.doc = number(s.doc[:0], `{"contentBlockIndex":`, index)
 	s.doc = append(s.padding(s.doc, ",", ""), '}')
 	s.event("contentBlockStop")
+}
+
+// converseThinking sends the reasoning as the first block, its signature last.
+func (s *stream) converseThinking() {
+	s.deltas(s.c.answer.thinking, func(part []byte, _ int64, _ bool) {
+		s.doc = field(s.doc[:0], `{"contentBlockIndex":0,"delta":{"reasoningContent":{"text":`, part)
+		s.doc = append(s.padding(append(s.doc, `}}`...), ",", ""), '}')
+		s.event("contentBlockDelta")
+	})
+	s.doc = s.c.appendSignature(append(s.doc[:0], `{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":`...))
+	s.doc = append(s.padding(append(s.doc, `}}`...), ",", ""), '}')
+	s.event("contentBlockDelta")
+	s.blockStop(0)
 }
 
 // converseTool sends the use of a tool: its input comes in fragments, of which
