@@ -87,6 +87,9 @@ type Event struct {
 	Key    call.KeyID // for key events
 	IP     netip.Addr // of the client; invalid for administrators
 	Detail string
+	// Stranger marks what anybody can cause as often as they like, so that its
+	// record must not be able to fill the disk.
+	Stranger bool
 }
 
 // Class is what a caller can do about an error.

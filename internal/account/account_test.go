@@ -154,8 +154,14 @@ func TestRegisterAndLogin(t *testing.T) {
 	if s.UserID != r.ID || s.Email != alice || !s.Expires.Equal(h.now().Truncate(time.Second).Add(time.Hour)) {
 		t.Errorf("got %+v", s)
 	}
-	if e := h.lastEvent(); e.Kind != "login" || e.UserID != r.ID || e.IP != home {
+	if e := h.lastEvent(); e != (Event{Kind: "login", UserID: r.ID, User: alice, IP: home}) {
 		t.Errorf("got event %+v", e)
+	}
+	for name, want := range map[string]string{alice: alice, "nobody@example.com": "nobody@example.com", "typed-Password-1": ""} {
+		h.Login(ctx, home, name, "Wrong*Pass*1239")
+		if e := h.lastEvent(); e.Kind != "login_failed" || e.User != want || !e.Stranger || e.Detail != "invalid_credentials" {
+			t.Errorf("got event %+v", e)
+		}
 	}
 	p, _, ok := h.TokenUser(r.ID)
 	if want := (call.Principal{UserID: r.ID, User: alice, Scheme: call.Token}); !ok || !reflect.DeepEqual(*p, want) {
@@ -786,6 +792,7 @@ func TestRotateKey(t *testing.T) {
 	must(t, err)
 	_, err = h.RotateKey(ctx, old.Key.ID, maxOverlap+1)
 	wantCode(t, err, "invalid_overlap")
+	h.pass(time.Nanosecond) // lists are by age
 	next, err := h.RotateKey(ctx, old.Key.ID, time.Hour)
 	must(t, err)
 	if k := next.Key; k.Name != "ci" || k.Team != "blue" || len(k.Models) != 1 || !k.Expires.IsZero() || k.ID == old.Key.ID || k.State != "live" {

@@ -29,39 +29,57 @@ type Session struct {
 //
 // Errors are *[Error], the context's, or the store's.
 func (s *Service) Login(ctx context.Context, ip netip.Addr, email, password string) (Session, error) {
-	name, err := canonicalName(email)
-	if err != nil || len(password) > maxPassword || strings.IndexByte(password, 0) >= 0 {
-		return Session{}, ErrCredentials // no such user can exist, no user can have such a password
-	}
-	now := s.o.Now()
-	if wait, ok := s.logins.take(ip, now); !ok {
-		return Session{}, s.refuseLogin(store.User{Name: name}, ip, tooMany(wait))
-	}
-	u, err := s.o.Store.Users().ByName(ctx, name)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	u, err := s.login(ctx, ip, email, password)
+	if err != nil {
+		s.refused("login_failed", u, ip, err)
 		return Session{}, err
 	}
-	u.Name = name
-	if err := s.tryPassword(ctx, u, password); err != nil {
-		return Session{}, s.refuseLogin(u, ip, err)
-	}
-	s.logins.giveBack(ip, now)
 	// The epoch is that of the row the password was checked against: if a reset
 	// has come in between, the token is void.
 	token, expires, err := s.tokens.issue(s.o.Issuer, s.o.Audience, u.ID, u.Name, u.Epoch)
 	if err != nil {
 		return Session{}, err
 	}
-	s.o.Event(Event{Kind: "login", UserID: u.ID, User: name, IP: ip})
+	s.o.Event(Event{Kind: "login", UserID: u.ID, User: u.Name, IP: ip})
 	return Session{u.ID, u.Name, token, expires}, nil
 }
 
-func (s *Service) refuseLogin(u store.User, ip netip.Addr, err error) error {
-	var e *Error
-	if errors.As(err, &e) {
-		s.o.Event(Event{Kind: "login_failed", UserID: u.ID, User: u.Name, IP: ip, Detail: e.Code})
+// login returns the user whose password it is; with an error, what is known
+// of the user who was asked for.
+func (s *Service) login(ctx context.Context, ip netip.Addr, email, password string) (store.User, error) {
+	name, err := canonicalName(email)
+	if err != nil || len(password) > maxPassword || strings.IndexByte(password, 0) >= 0 {
+		return store.User{}, ErrCredentials // no such user can exist, no user can have such a password
 	}
-	return err
+	now := s.o.Now()
+	if wait, ok := s.logins.take(ip, now); !ok {
+		return store.User{Name: name}, tooMany(wait)
+	}
+	u, err := s.o.Store.Users().ByName(ctx, name)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return store.User{}, err
+	}
+	u.Name = name
+	if err := s.tryPassword(ctx, u, password); err != nil {
+		return u, err
+	}
+	s.logins.giveBack(ip, now)
+	return u, nil
+}
+
+// refused tells of a refusal by us; other errors are not the caller's doing.
+// What was typed as a name is passed on only if it is an address: people type
+// passwords there too.
+func (s *Service) refused(kind string, u store.User, ip netip.Addr, err error) {
+	var e *Error
+	if !errors.As(err, &e) {
+		return
+	}
+	name, bad := CanonicalEmail(u.Name)
+	if bad != nil && u.ID != "" {
+		name = u.Name
+	}
+	s.o.Event(Event{Kind: kind, UserID: u.ID, User: name, IP: ip, Detail: e.Code, Stranger: true})
 }
 
 // tryPassword counts the attempt and compares the password.

@@ -27,37 +27,44 @@ type Registered struct {
 //
 // Errors are *[Error], the context's, or the store's.
 func (s *Service) Register(ctx context.Context, ip netip.Addr, email, password, invitation string) (Registered, error) {
+	r, kind, err := s.register(ctx, ip, email, password, invitation)
+	if err == nil {
+		s.o.Event(Event{Kind: kind, UserID: r.ID, User: r.Email, IP: ip})
+		return r, nil
+	}
+	s.refused("register_refused", store.User{Name: email}, ip, err)
+	return Registered{}, err
+}
+
+// register also returns the kind of event that a success is.
+func (s *Service) register(ctx context.Context, ip netip.Addr, email, password, invitation string) (Registered, string, error) {
 	name, err := CanonicalEmail(email)
+	if err == nil {
+		err = checkPassword(password, name)
+	}
+	if err == nil {
+		err = s.mayRegister(ip, name, invitation)
+	}
 	if err != nil {
-		return Registered{}, err
-	}
-	if err := checkPassword(password, name); err != nil {
-		return Registered{}, err
-	}
-	if err := s.mayRegister(ip, name, invitation); err != nil {
-		s.o.Event(Event{Kind: "register_refused", User: name, IP: ip, Detail: err.Error()})
-		return Registered{}, err
+		return Registered{}, "", err
 	}
 	if invitation != "" {
-		return s.accept(ctx, ip, name, password, invitation)
+		id, err := s.accept(ctx, name, password, invitation)
+		return Registered{id, name}, "invitation_accepted", err
 	}
 	hash, err := s.hasher.hash(ctx, password)
 	if err != nil {
-		return Registered{}, err
+		return Registered{}, "", err
 	}
 	u := store.User{ID: call.NewRequestID(), Name: name, Password: hash, Created: s.o.Now().UTC()}
-	err = s.o.Store.Users().Add(ctx, u)
-	kind := "registered"
-	switch {
+	switch err := s.o.Store.Users().Add(ctx, u); {
 	case errors.Is(err, store.ErrExists):
-		kind = "register_existing"
+		return Registered{u.ID, name}, "register_existing", nil
 	case err != nil:
-		return Registered{}, err
-	default:
-		s.dir.setUser(u)
+		return Registered{}, "", err
 	}
-	s.o.Event(Event{Kind: kind, UserID: u.ID, User: name, IP: ip})
-	return Registered{u.ID, name}, nil
+	s.dir.setUser(u)
+	return Registered{u.ID, name}, "registered", nil
 }
 
 // mayRegister decides from what the caller says and where it is, never from
@@ -79,33 +86,27 @@ func (s *Service) mayRegister(ip netip.Addr, name, invitation string) error {
 	return nil
 }
 
-// accept sets the password of an invited account.
-func (s *Service) accept(ctx context.Context, ip netip.Addr, name, password, invitation string) (Registered, error) {
+// accept sets the password of an invited account and returns its id.
+func (s *Service) accept(ctx context.Context, name, password, invitation string) (string, error) {
 	sum := sha256.Sum256([]byte(invitation))
 	u, err := s.o.Store.Users().ByName(ctx, name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return Registered{}, err
+		return "", err
 	}
 	if !s.invited(u, sum) {
-		s.o.Event(Event{Kind: "register_refused", User: name, IP: ip, Detail: ErrInvitation.Message})
-		return Registered{}, ErrInvitation
+		return "", ErrInvitation
 	}
 	hash, err := s.hasher.hash(ctx, password)
 	if err != nil {
-		return Registered{}, err
+		return "", err
 	}
-	err = s.update(ctx, u.ID, func(u *store.User) error {
+	return u.ID, s.update(ctx, u.ID, func(u *store.User) error {
 		if !s.invited(*u, sum) {
 			return ErrInvitation // used in the meantime
 		}
 		u.Password, u.InviteSHA256, u.InviteExpires = hash, nil, time.Time{}
 		return nil
 	})
-	if err != nil {
-		return Registered{}, err
-	}
-	s.o.Event(Event{Kind: "registered", UserID: u.ID, User: name, IP: ip, Detail: "by invitation"})
-	return Registered{u.ID, name}, nil
 }
 
 func (s *Service) invited(u store.User, sum [32]byte) bool {
