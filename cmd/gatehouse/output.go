@@ -143,7 +143,10 @@ func printCSV(w io.Writer, v any) error {
 	cw.Write(row)
 	each(v, func(r reflect.Value) error {
 		for i, c := range cs {
-			row[i] = cell(text(r.FieldByIndex(c.index)))
+			v := r.FieldByIndex(c.index)
+			if row[i] = text(v); !v.CanInt() {
+				row[i] = cell(row[i])
+			}
 		}
 		return cw.Write(row)
 	})
@@ -151,9 +154,11 @@ func printCSV(w io.Writer, v any) error {
 	return cw.Error()
 }
 
-// cell keeps a spreadsheet from taking text for a formula.
+// cell keeps a spreadsheet from taking text for a formula, also behind spaces
+// and in the wide forms of East Asian input.
 func cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, " "))
+	if strings.ContainsRune("=+-@＝＋－＠", first) {
 		return "'" + s
 	}
 	return s
