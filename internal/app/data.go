@@ -52,7 +52,8 @@ type Data struct {
 	recovery  journal.Recovery
 	cut       int // calls that a crash had left open
 
-	strangersPerSecond int // written one by one; 0: record's default
+	strangersPerSecond int        // written one by one; 0: record's default
+	disk               journal.FS // of the main journal; nil: the operating system's
 }
 
 // ErrInUse means that another process has the data directory open and does not
@@ -109,7 +110,7 @@ func (d *Data) openState(ctx context.Context) (err error) {
 func (d *Data) openJournals(ctx context.Context) (err error) {
 	r := replay{limits: d.limits}
 	d.calls, d.recovery, err = journal.Open(ctx, journal.Options{
-		Dir: filepath.Join(d.dir, callsDir), Snapshot: d.limits.Snapshot, Log: d.log,
+		Dir: filepath.Join(d.dir, callsDir), FS: d.disk, Snapshot: d.limits.Snapshot, Log: d.log,
 	}, r.entry)
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)

@@ -19,19 +19,27 @@ import (
 	"gatehouse/internal/account"
 	"gatehouse/internal/call"
 	"gatehouse/internal/config"
+	"gatehouse/internal/journal"
 	"gatehouse/internal/sim/emulator"
 )
 
 // gate is a whole gateway on loopback, in this process: real journals, accounts
 // and limits, in front of the emulator, which counts what reaches it.
 type gate struct {
-	server *server
-	dir    string
-	addr   string
-	calls  atomic.Int64
-	keys   map[string]account.Issued
-	tokens map[string]string
-	output lockedBuffer // all that anybody was told: replies and logs
+	server     *server
+	dir        string
+	addr       string
+	calls      atomic.Int64
+	keys       map[string]account.Issued
+	tokens     map[string]string
+	output     lockedBuffer      // all that anybody was told: replies and logs
+	disk       journal.FS        // under the main journal; nil: the real one
+	arrive     func(body []byte) // called as a request reaches the upstream
+	stop       func()
+	stopBroken bool   // the disk failed: closing reports it
+	upstream   string // the emulator's address
+	ctx        context.Context
+	config     *config.Config
 }
 
 type lockedBuffer struct {
@@ -53,15 +61,24 @@ func (l *lockedBuffer) Bytes() []byte {
 
 const userPassword = "canary-password-2Fq8"
 
-func startGate(t *testing.T, change ...func(*config.Config)) *gate {
+func startGate(t *testing.T, change ...func(*gate)) *gate {
 	t.Helper()
-	g := &gate{dir: t.TempDir(), keys: map[string]account.Issued{}, tokens: map[string]string{}}
+	g := &gate{dir: t.TempDir(), keys: map[string]account.Issued{}, tokens: map[string]string{}, config: config.Default()}
+	c := g.config
+	c.Limits = append(c.Limits, config.Limit{Name: "requests", Per: []string{"user"}, Measure: "requests", Max: 1 << 20, Window: "60s", Action: "refuse"})
+	for _, f := range change {
+		f(g)
+	}
 	em := emulator.New(emulator.Options{
 		Credentials: []emulator.Credential{{AccessKeyID: "AKIAUPSTREAMCANARY00", Secret: "canary-upstream-secret"}},
 		Padding:     true, Control: true,
-		Arrived: func(r *http.Request, _ []byte) {
-			if !strings.HasPrefix(r.URL.Path, "/_emulator") {
-				g.calls.Add(1)
+		Arrived: func(r *http.Request, body []byte) {
+			if strings.HasPrefix(r.URL.Path, "/_emulator") {
+				return
+			}
+			g.calls.Add(1)
+			if g.arrive != nil {
+				g.arrive(body)
 			}
 		},
 	})
@@ -75,23 +92,21 @@ func startGate(t *testing.T, change ...func(*config.Config)) *gate {
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAUPSTREAMCANARY00")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary-upstream-secret")
 
-	c := config.Default()
 	c.Listen, c.AdminListen, c.Upstream.Kind = "127.0.0.1:0", "127.0.0.1:0", "http://"+ln.Addr().String()
-	c.Limits = append(c.Limits, config.Limit{Name: "requests", Per: []string{"user"}, Measure: "requests", Max: 1 << 20, Window: "60s", Action: "refuse"})
-	for _, f := range change {
-		f(c)
-	}
-	g.start(t, ctx, c)
+	g.upstream, g.ctx = c.Upstream.Kind, ctx
+	g.start(t)
 	g.populate(t)
 	return g
 }
 
-func (g *gate) start(t *testing.T, ctx context.Context, c *config.Config) {
+// start starts the server; stop ends it, the second of two also when a test forgets.
+func (g *gate) start(t *testing.T) {
+	c, ctx := g.config, g.ctx
 	s := &server{
 		o: Options{DataDir: g.dir, Stderr: &g.output, Version: "test"}, c: c,
 		log: slog.New(slog.NewTextHandler(&g.output, &slog.HandlerOptions{Level: slog.LevelDebug})), started: time.Now(), failed: make(chan error, 4),
 	}
-	s.data = &Data{dir: g.dir, config: c, log: s.log, strangersPerSecond: 1 << 20}
+	s.data = &Data{dir: g.dir, config: c, log: s.log, strangersPerSecond: 1 << 20, disk: g.disk}
 	if err := s.data.open(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -101,13 +116,14 @@ func (g *gate) start(t *testing.T, ctx context.Context, c *config.Config) {
 	if err := s.listen(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	g.stop = sync.OnceFunc(func() {
 		s.close()
 		s.upstream.Close()
-		if err := s.data.Close(); err != nil {
+		if err := s.data.Close(); err != nil && !g.stopBroken {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(g.stop)
 	g.server, g.addr = s, strings.TrimPrefix(s.info.endpoint, "http://")
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gatehouse/internal/admin"
+	"gatehouse/internal/chat"
 	"gatehouse/internal/config"
 	"gatehouse/internal/gateway"
 	"gatehouse/internal/gateway/auth"
@@ -124,6 +125,11 @@ func (s *server) build(ctx context.Context) error {
 		Limits:   s.data.limits, Record: s.data.recorder, Upstream: s.upstream,
 		Trusted: config.Prefixes(n.TrustedProxies), BasePath: s.c.Chat.BasePath, Log: s.log,
 	})
+	api := chat.New(chat.Options{
+		Accounts: s.data.accounts, Tokens: authenticator, Gateway: s.gateway, Model: s.c.Chat.Model,
+		Observe: gateway.Observe, ClientIP: gateway.ClientIP, Refused: s.gateway.Refused, Log: s.log,
+	})
+	s.gateway.SetChat(gateway.ChatRoutes{Register: api.Register, Login: api.Login, Chat: api.Chat, Prompts: api.Prompts})
 	return nil
 }
 

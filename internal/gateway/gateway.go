@@ -100,7 +100,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ref := g.enter(x)
 	if ref == nil && x.route.handler != nil {
 		x.commonHeaders()
-		x.route.handler(w, r)
+		x.route.handler(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 		return
 	}
 	if ref == nil {
@@ -149,7 +149,7 @@ func (g *Gateway) serve(x *exchange) *call.Refusal {
 	if ref := policy.Check(c, c.Time); ref != nil {
 		return ref
 	}
-	x.decision, ref = g.o.Limits.Reserve(c, c.Time)
+	x.decision, ref = g.o.Limits.Reserve(c, time.Now())
 	if ref != nil {
 		return ref
 	}
@@ -208,6 +208,24 @@ func (g *Gateway) refusedHead(remote string, ref *call.Refusal) []byte {
 	c := &call.Call{ID: call.NewID(time.Now()), RequestID: call.NewRequestID(), Time: time.Now(), IP: remoteIP(remote)}
 	g.o.Record.Refused(c, ref)
 	return rawRefusal(c, ref)
+}
+
+type exchangeKey struct{}
+
+// ClientIP is the client's address of a request that one of the gateway's own
+// handlers serves, after trusted proxies.
+func ClientIP(r *http.Request) netip.Addr {
+	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
+		return x.call.IP
+	}
+	return remoteIP(r.RemoteAddr)
+}
+
+// Refused records that a handler refused the request it was given.
+func (g *Gateway) Refused(r *http.Request, ref *call.Refusal) {
+	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
+		g.o.Record.Refused(x.call, ref)
+	}
 }
 
 type observerKey struct{}
