@@ -16,9 +16,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 
@@ -107,8 +107,13 @@ func environment(s *site, c credential, model string) []string {
 	return env
 }
 
+// patience is how long a client may take, its waits between attempts included.
+const patience = 3 * time.Minute
+
 // program runs one of the client programs, which print a line an operation.
 func program(ctx context.Context, s *site, c credential, model string, operations []string, name string, args ...string) ([]result, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, name, append(args, operations...)...)
 	cmd.Env = environment(s, c, model)
 	var stderr bytes.Buffer
@@ -227,7 +232,7 @@ func cliOnce(ctx context.Context, s *site, c credential, model, op string) (resu
 		"Converse":             {"bedrock-runtime", "converse", "--model-id", model, "--messages", messages(), "--inference-config", "maxTokens=64"},
 		"InvokeModel":          {"bedrock-runtime", "invoke-model", "--model-id", model, "--body", "fileb://" + in, out},
 		"CountTokens":          {"bedrock-runtime", "count-tokens", "--model-id", model, "--input", `{"converse":{"messages":` + messages() + `}}`},
-		"ApplyGuardrail":       {"bedrock-runtime", "apply-guardrail", "--guardrail-identifier", "gatehouse1", "--guardrail-version", "DRAFT", "--source", "INPUT", "--content", `[{"text":{"text":"` + prompt + `"}}]`},
+		"ApplyGuardrail":       {"bedrock-runtime", "apply-guardrail", "--guardrail-identifier", "emulated0001", "--guardrail-version", "DRAFT", "--source", "INPUT", "--content", `[{"text":{"text":"` + prompt + `"}}]`},
 		"ListFoundationModels": {"bedrock", "list-foundation-models"},
 	}[op]
 	cmd := exec.CommandContext(ctx, "python/.venv/bin/aws", append(args, "--output", "json")...)
@@ -274,10 +279,16 @@ func curlOnce(ctx context.Context, s *site, c credential, model, op string) (res
 		"InvokeModel":                   {"/model/" + encoded + "/invoke", native()},
 		"InvokeModelWithResponseStream": {"/model/" + encoded + "/invoke-with-response-stream", native()},
 		"CountTokens":                   {"/model/" + encoded + "/count-tokens", `{"input":{"converse":{"messages":` + messages() + `}}}`},
-		"ApplyGuardrail":                {"/guardrail/gatehouse1/version/DRAFT/apply", `{"source":"INPUT","content":[{"text":{"text":"` + prompt + `"}}]}`},
+		"ApplyGuardrail":                {"/guardrail/emulated0001/version/DRAFT/apply", `{"source":"INPUT","content":[{"text":{"text":"` + prompt + `"}}]}`},
 		"ListFoundationModels":          {"/foundation-models", ""},
 	}[op]
-	args := []string{"-sS", "-i", "--http1.1", s.url + request.path}
+	head, err := os.CreateTemp("", "curl")
+	if err != nil {
+		return result{}, err
+	}
+	defer os.Remove(head.Name())
+	defer head.Close()
+	args := []string{"-sS", "-D", head.Name(), s.url + request.path}
 	if request.body != "" {
 		args = append(args, "-H", "Content-Type: application/json", "--data-binary", request.body)
 	}
@@ -298,23 +309,20 @@ func curlOnce(ctx context.Context, s *site, c credential, model, op string) (res
 		}
 		return result{}, err
 	}
-	return readHTTP(op, out)
+	text, err := io.ReadAll(head)
+	if err != nil {
+		return result{}, err
+	}
+	text = bytes.Replace(text, []byte("HTTP/2 "), []byte("HTTP/2.0 "), 1) // curl's spelling
+	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(text)), nil)
+	if err != nil {
+		return result{}, fmt.Errorf("curl: header: %w", err)
+	}
+	return readAnswer(op, resp.StatusCode, resp.Header, out)
 }
 
-// readHTTP reads what curl -i printed.
-func readHTTP(op string, out []byte) (result, error) {
+func readAnswer(op string, status int, header http.Header, body []byte) (result, error) {
 	r := result{Operation: op, OK: true}
-	head, body, ok := bytes.Cut(out, []byte("\r\n\r\n"))
-	if !ok {
-		return r, fmt.Errorf("curl printed no header: %q", out)
-	}
-	lines := strings.Split(string(head), "\r\n")
-	status, _ := strconv.Atoi(strings.Fields(lines[0])[1])
-	header := http.Header{}
-	for _, line := range lines[1:] {
-		name, value, _ := strings.Cut(line, ":")
-		header.Add(name, strings.TrimSpace(value))
-	}
 	if status != http.StatusOK {
 		code, _, _ := strings.Cut(header.Get("x-amzn-ErrorType"), ":")
 		r.fail(code, string(body), status)

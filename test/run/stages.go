@@ -125,7 +125,12 @@ func (r *runner) fuzzOne(pkg, name string) error {
 }
 
 func clients(r *runner, t *tally) error {
-	return r.whole(t, "GATEHOUSE_CLIENTS=1", "./test/clients", "-skip=^TestPostman$")
+	// Clients wait between attempts more than they work.
+	err := r.whole(t, "GATEHOUSE_CLIENTS=1", "./test/clients", "-parallel=6", "-skip=^TestPostman$")
+	if table, readErr := os.ReadFile("bin/client-matrix.md"); readErr == nil {
+		fmt.Printf("\n%s", table)
+	}
+	return err
 }
 
 func newman(r *runner, t *tally) error {

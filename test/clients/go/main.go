@@ -226,7 +226,7 @@ func (c *client) countTokens(ctx context.Context, l *line) error {
 
 func (c *client) applyGuardrail(ctx context.Context, l *line) error {
 	r, err := c.runtime.ApplyGuardrail(ctx, &bedrockruntime.ApplyGuardrailInput{
-		GuardrailIdentifier: aws.String("gatehouse1"),
+		GuardrailIdentifier: aws.String("emulated0001"),
 		GuardrailVersion:    aws.String("DRAFT"),
 		Source:              types.GuardrailContentSourceInput,
 		Content:             []types.GuardrailContentBlock{&types.GuardrailContentBlockMemberText{Value: types.GuardrailTextBlock{Text: &c.prompt}}},

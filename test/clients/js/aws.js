@@ -76,7 +76,7 @@ const operations = {
   async ApplyGuardrail(out) {
     const r = await runtime.send(
       new ApplyGuardrailCommand({
-        guardrailIdentifier: "gatehouse1",
+        guardrailIdentifier: "emulated0001",
         guardrailVersion: "DRAFT",
         source: "INPUT",
         content: [{ text: { text: prompt } }],

@@ -75,7 +75,7 @@ def count_tokens(runtime, out):
 
 def apply_guardrail(runtime, out):
     r = runtime.apply_guardrail(
-        guardrailIdentifier="gatehouse1",
+        guardrailIdentifier="emulated0001",
         guardrailVersion="DRAFT",
         source="INPUT",
         content=[{"text": {"text": PROMPT}}],
