@@ -546,8 +546,9 @@ func TestPrompts(t *testing.T) {
 	if _, err := http.DefaultClient.Do(h.request(a, "4")); err == nil {
 		t.Error("an aborted answer came through")
 	}
-	h.gateway.answer = nil
-	h.gateway.limit = 0
+	h.gateway.mu.Lock() // an aborted reply orders nothing
+	h.gateway.answer, h.gateway.limit = nil, 0
+	h.gateway.mu.Unlock()
 	if r := h.chat(a, "5"); r.status != 429 {
 		t.Errorf("got %d", r.status)
 	}

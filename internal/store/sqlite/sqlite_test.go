@@ -42,22 +42,22 @@ func TestSettings(t *testing.T) {
 	}
 	defer read.Close()
 	for _, c := range []struct {
-		conn         *sql.Conn
-		pragma, want string
+		conn        *sql.Conn
+		query, want string
 	}{
-		{d.write, "journal_mode", "wal"}, {d.write, "synchronous", "2"}, {d.write, "mmap_size", "0"},
-		{d.write, "busy_timeout", "5000"}, {d.write, "foreign_keys", "1"}, {d.write, "query_only", "0"},
-		{read, "query_only", "1"}, {read, "mmap_size", "0"}, {read, "busy_timeout", "5000"},
+		{d.write, "PRAGMA journal_mode", "wal"}, {d.write, "PRAGMA synchronous", "2"}, {d.write, "PRAGMA mmap_size", "0"},
+		{d.write, "PRAGMA busy_timeout", "5000"}, {d.write, "PRAGMA foreign_keys", "1"}, {d.write, "PRAGMA query_only", "0"},
+		{read, "PRAGMA query_only", "1"}, {read, "PRAGMA mmap_size", "0"}, {read, "PRAGMA busy_timeout", "5000"},
 	} {
 		var got string
-		if err := c.conn.QueryRowContext(ctx, "PRAGMA "+c.pragma).Scan(&got); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		if err := c.conn.QueryRowContext(ctx, c.query).Scan(&got); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			t.Fatal(err)
 		}
 		if got == "" { // no row: the build has no memory mapping at all
 			got = "0"
 		}
 		if got != c.want {
-			t.Errorf("%s: got %s, want %s", c.pragma, got, c.want)
+			t.Errorf("%s: got %s, want %s", c.query, got, c.want)
 		}
 	}
 	if _, err := read.ExecContext(ctx, "DELETE FROM users"); err == nil {
@@ -176,26 +176,49 @@ func TestMigrateIsTransactional(t *testing.T) {
 	}
 }
 
+// C02: adding a name that is taken commits as much as adding a new one.
+func TestAddTakenCommits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	d := open(t, path)
+	defer d.Close()
+	logSize := func() int64 {
+		info, err := os.Stat(path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	for i, want := range []error{nil, store.ErrExists, store.ErrExists} {
+		before := logSize()
+		if err := d.Users().Add(ctx, store.User{ID: fmt.Sprint(i), Name: "a"}); !errors.Is(err, want) {
+			t.Fatalf("got %v, want %v", err, want)
+		}
+		if logSize() <= before {
+			t.Errorf("add %d (%v) wrote nothing, so it needed no fsync", i, want)
+		}
+	}
+}
+
 // A full disk refuses the change, and only that: when there is room again the
 // next one succeeds.
 func TestDiskFull(t *testing.T) {
 	d := open(t, filepath.Join(t.TempDir(), "state.db"))
 	defer d.Close()
-	limit := func(pages int) {
+	limit := func(pragma string) {
 		if err := d.do(ctx, func(ctx context.Context, q querier) error {
-			_, err := q.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+			_, err := q.ExecContext(ctx, pragma)
 			return err
 		}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	big := store.User{ID: "big", Name: "big", Team: strings.Repeat("x", 1<<20)}
-	limit(1) // SQLite raises it to what the file has
+	limit("PRAGMA max_page_count = 1") // SQLite raises it to what the file has
 	err := d.Users().Add(ctx, big)
 	if err == nil || errors.Is(err, store.ErrFailed) || d.Err() != nil {
 		t.Fatalf("got %v and state %v, want a refusal that is not for good", err, d.Err())
 	}
-	limit(1 << 20)
+	limit("PRAGMA max_page_count = 1000000")
 	if err := d.Users().Add(ctx, big); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
