@@ -272,6 +272,19 @@ func TestPasswordRules(t *testing.T) {
 	}
 }
 
+// FuzzPassword: what is accepted has the length and is neither listed nor the name.
+func FuzzPassword(f *testing.F) {
+	for _, s := range []string{strong, "password1234", "\u212a\u212a\u212a\u212a", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\U00010400\U00010400\U00010400"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		err := checkPassword(s, alice)
+		if err == nil && (len(s) < 12 || len(s) > 128 || strings.Contains(s, "\x00") || common()[strings.ToLower(s)] || strings.EqualFold(s, alice)) {
+			t.Errorf("took %q", s)
+		}
+	})
+}
+
 // C01: a name that does not exist, one without a password and a disabled one
 // cost and answer what a wrong password does.
 func TestLoginRevealsNothing(t *testing.T) {

@@ -74,7 +74,7 @@ func notLetter(r rune) bool { return r < 'a' || r > 'z' }
 
 // repeats reports whether s is one to four bytes over and over.
 func repeats(s string) bool {
-	for period := 1; period <= 4; period++ {
+	for period := 1; period <= 4 && period < len(s); period++ { // lower case can be shorter
 		if s[period:] == s[:len(s)-period] {
 			return true
 		}
