@@ -165,17 +165,31 @@ func (c *conn) chunks(each func()) error {
 		if err != nil {
 			return err
 		}
+		if n == 0 {
+			return c.trailers()
+		}
 		if err := c.take(int(n)); err != nil {
 			return err
 		}
 		if _, err := c.r.Discard(2); err != nil {
 			return err
 		}
-		if n == 0 {
-			return nil
-		}
 		if each != nil {
 			each()
+		}
+	}
+}
+
+// trailers reads to the empty line behind the last chunk.
+func (c *conn) trailers() error {
+	for {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		c.in += int64(len(line))
+		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+			return nil
 		}
 	}
 }

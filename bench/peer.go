@@ -213,7 +213,7 @@ func (b *bench) spawn(ctx context.Context, p peer, command ...string) (*peer, er
 	}
 	p.pid = cmd.Process.Pid
 	p.stop = func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait() }
-	for range 200 {
+	for range 1500 { // half a minute
 		if c, err := net.Dial("tcp", p.address); err == nil {
 			c.Close()
 			return &p, nil
