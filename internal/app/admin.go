@@ -4,11 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
-	"iter"
-	"net/netip"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -18,8 +14,7 @@ import (
 	"gatehouse/internal/account"
 	"gatehouse/internal/admin"
 	"gatehouse/internal/call"
-	"gatehouse/internal/journal"
-	"gatehouse/internal/ledger"
+	"gatehouse/internal/config"
 )
 
 // Data is what an administrator can do, with or without a server.
@@ -147,9 +142,9 @@ func issued(i account.Issued, err error) (admin.IssuedKey, error) {
 func (d *Data) CreateKey(ctx context.Context, n admin.NewKey) (admin.IssuedKey, error) {
 	scope := call.Scope{Models: n.Models, Operations: n.Operations}
 	for _, s := range n.Networks {
-		p, err := netip.ParsePrefix(s)
+		p, err := config.ParsePrefix(s)
 		if err != nil {
-			return admin.IssuedKey{}, admin.ErrInvalid.Say("network %q is no CIDR such as 10.0.0.0/8", s)
+			return admin.IssuedKey{}, admin.ErrInvalid.Say("%v", err)
 		}
 		scope.Networks = append(scope.Networks, p)
 	}
@@ -195,77 +190,14 @@ func (d *Data) JournalHead(context.Context) (admin.Head, error) {
 }
 
 func (d *Data) VerifyJournal(context.Context) ([]admin.Verification, error) {
-	var out []admin.Verification
-	for _, name := range []string{callsDir, strangersDir} {
-		v, err := verify(filepath.Join(d.dir, name), filepath.Base(name))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, nil
-}
-
-func verify(dir, name string) (admin.Verification, error) {
-	r, err := journal.Verify(nil, dir)
-	if err != nil {
-		return admin.Verification{}, fmt.Errorf("verify journal %s: %w", name, err)
-	}
-	v := admin.Verification{
-		Journal: name, OK: r.OK(), Records: r.Frames, Segments: r.Segments, Bytes: r.Bytes,
-		FirstSeq: r.First, LastSeq: r.Last, Head: hex.EncodeToString(r.Head[:]), Erased: r.Erased, Problems: []string{},
-	}
-	for _, d := range r.Damage {
-		v.Problems = append(v.Problems, d.Error())
-	}
-	if r.Tail > 0 {
-		v.Problems = append(v.Problems, fmt.Sprintf("%d bytes at the end are no whole record: a crash left them, the next start cuts them", r.Tail))
-	}
-	var open ledger.Open
-	for e, err := range journal.Read(nil, dir, 0) {
-		if err == nil {
-			err = open.Add(&e)
-		}
-		if err != nil && len(v.Problems) < 100 && v.OK {
-			v.Problems = append(v.Problems, err.Error())
-		}
-	}
-	v.Open = uint64(len(open.Interrupted()))
-	return v, nil
+	return admin.VerifyJournals(d.dir)
 }
 
 func (d *Data) ExportJournal(_ context.Context, e admin.Export, w io.Writer) error {
-	format := ledger.InvocationLog
-	if e.As == admin.ExportCloudTrail {
-		format = ledger.CloudTrail
-	}
 	if err := errors.Join(d.calls.Sync(), d.strangers.Sync()); err != nil {
 		return err
 	}
-	for _, name := range []string{callsDir, strangersDir} {
-		entries := between(journal.Read(nil, filepath.Join(d.dir, name), 0), e.From, e.To)
-		if _, err := ledger.Export(entries, ledger.ExportOptions{As: format}, w); err != nil {
-			return fmt.Errorf("export journal %s: %w", filepath.Base(name), err)
-		}
-	}
-	return nil
-}
-
-// between keeps the entries of a span of time. Entries stand in its order.
-func between(entries iter.Seq2[journal.Entry, error], from, to time.Time) iter.Seq2[journal.Entry, error] {
-	return func(yield func(journal.Entry, error) bool) {
-		for e, err := range entries {
-			if err == nil && !from.IsZero() && e.Time.Before(from) {
-				continue
-			}
-			if err == nil && !to.IsZero() && e.Time.After(to) {
-				return
-			}
-			if !yield(e, err) {
-				return
-			}
-		}
-	}
+	return admin.ExportJournals(d.dir, e, w)
 }
 
 // Info implements [admin.Server], as Config does.

@@ -25,8 +25,8 @@ import (
 // The data directory. Everything in it is for its owner alone.
 const (
 	stateFile      = "state.db"
-	callsDir       = "journal/calls"
-	strangersDir   = "journal/strangers"
+	callsDir       = admin.CallsDir
+	strangersDir   = admin.StrangersDir
 	strangersBytes = 64 << 20 // what the journal of strangers may take in all
 
 	tokenIssuer   = "gatehouse"
@@ -179,7 +179,8 @@ func (d *Data) openAccounts(ctx context.Context) (err error) {
 	d.accounts, err = account.Open(ctx, account.Options{
 		Store: d.db, Dir: d.dir, Issuer: tokenIssuer, Audience: tokenAudience, Log: d.log,
 		Registration: account.Registration{
-			Mode: account.Mode(reg.Mode), PerIPPerHour: reg.PerIPPerHour, LoopbackOnly: !reg.BeyondLoopback,
+			Mode: account.Mode(reg.Mode), Domains: reg.Domains, PerIPPerHour: reg.PerIPPerHour,
+			LoopbackOnly: reg.Mode == "open" && !reg.BeyondLoopback,
 		},
 		Event: d.accountEvent,
 	})
@@ -190,8 +191,12 @@ func (d *Data) openAccounts(ctx context.Context) (err error) {
 // recorded has happened all the same: it is logged, and the journal's failure
 // stops calls.
 func (d *Data) accountEvent(e account.Event) {
+	outcome := record.OutcomeOK
+	if e.Stranger {
+		outcome = "refused"
+	}
 	err := d.recorder.Event(ledger.Account{
-		Event: e.Kind, Subject: e.User + string(e.Key), IP: e.IP, Outcome: outcomeOf(e), Detail: e.Detail,
+		Event: e.Kind, Subject: e.User + string(e.Key), IP: e.IP, Outcome: outcome, Detail: e.Detail,
 	})
 	if err != nil {
 		d.log.Error("account event not recorded", "event", e.Kind, "err", err)

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"gatehouse/internal/admin"
@@ -160,12 +159,12 @@ func (s *server) url(addr net.Addr) string {
 
 // listenAdmin opens the admin API: the socket always, TCP when configured.
 func (s *server) listenAdmin() error {
-	token, err := adminToken(filepath.Join(s.o.DataDir, adminTokenFile))
+	token, err := admin.LoadToken(s.o.DataDir)
 	if err != nil {
 		return err
 	}
 	o := admin.Options{API: s.data, Ready: s.ready, TokenSHA256: token, Log: s.log}
-	socket, err := listenSocket(filepath.Join(s.o.DataDir, socketFile))
+	socket, err := admin.ListenSocket(s.o.DataDir)
 	if err != nil {
 		return err
 	}

@@ -3,12 +3,10 @@ package app
 import (
 	"strings"
 
-	"gatehouse/internal/account"
 	"gatehouse/internal/admin"
 	"gatehouse/internal/call"
 	"gatehouse/internal/config"
 	"gatehouse/internal/gateway/limit"
-	"gatehouse/internal/gateway/record"
 )
 
 // limitTable is the shipped limits with the configured ones added.
@@ -40,16 +38,6 @@ func schemes(names []string) (list []call.Scheme) {
 		}
 	}
 	return list
-}
-
-// outcomeOf tells what took place from what did not, by the event's own word.
-func outcomeOf(e account.Event) string {
-	for _, not := range []string{"_failed", "_refused"} {
-		if strings.HasSuffix(e.Kind, not) {
-			return "refused"
-		}
-	}
-	return record.OutcomeOK
 }
 
 // limitRows puts the limiter's rows into the admin API's words.

@@ -37,8 +37,9 @@ func serverTLS(c config.TLS, dir string, listen ...string) (conf *tls.Config, ca
 	case "files":
 		cert, err = tls.LoadX509KeyPair(c.Cert, c.Key)
 	case "auto":
-		ca = filepath.Join(dir, caCertFile)
-		cert, err = autoCertificate(dir, listen, time.Now())
+		if ca, err = filepath.Abs(filepath.Join(dir, caCertFile)); err == nil {
+			cert, err = autoCertificate(dir, listen, time.Now())
+		}
 	default:
 		return nil, "", nil
 	}
