@@ -17,16 +17,7 @@
 // allocates nothing for ordinary bodies. It is for one goroutine at a time.
 package strictjson
 
-import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
-	"math"
-	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
-)
+import "fmt"
 
 // Kind is what a value is.
 type Kind uint8
@@ -83,8 +74,6 @@ type Document struct {
 	spans []span // of those keys in keys
 
 	open    []frame
-	dec     *jsontext.Decoder
-	buf     bytes.Buffer
 	scratch []byte  // a key, folded
 	table   []int32 // hash table over the keys of one large object
 }
@@ -128,108 +117,10 @@ const keepNodes = 1 << 16
 
 func (d *Document) reset(data []byte) {
 	if cap(d.nodes) > keepNodes {
-		*d = Document{dec: d.dec}
+		*d = Document{}
 	}
 	d.data = data
 	d.nodes, d.keys, d.spans, d.open = d.nodes[:0], d.keys[:0], d.spans[:0], d.open[:0]
-	d.buf = *bytes.NewBuffer(data)
-	if d.dec == nil {
-		d.dec = new(jsontext.Decoder)
-	}
-	d.dec.Reset(&d.buf, allowDuplicates)
-}
-
-// allowDuplicates leaves the check of keys to distinctKeys, which also folds case.
-var allowDuplicates = jsontext.AllowDuplicateNames(true)
-
-func (d *Document) parse(opt Options) error {
-	if opt.Depth <= 0 {
-		opt.Depth = defaultDepth
-	}
-	if opt.MaxNodes <= 0 {
-		opt.MaxNodes = defaultNodes
-	}
-	if len(d.data) > math.MaxInt32 {
-		return &SyntaxError{0, "document too long"}
-	}
-	if k := d.dec.PeekKind(); k != '{' && k != 0 {
-		return &SyntaxError{0, "not an object"}
-	}
-	for {
-		if err := d.step(opt); err != nil {
-			return err
-		}
-		if len(d.open) == 0 {
-			break
-		}
-	}
-	if _, err := d.dec.ReadToken(); err != io.EOF {
-		return &SyntaxError{int(d.dec.InputOffset()), "data after the top-level value"}
-	}
-	return d.distinctKeys()
-}
-
-// step reads one token: a bracket, or a whole scalar or key.
-func (d *Document) step(opt Options) error {
-	kind := d.dec.PeekKind()
-	switch kind {
-	case '{', '[':
-		if _, err := d.dec.ReadToken(); err != nil {
-			return d.fault(err)
-		}
-		end := int32(d.dec.InputOffset())
-		if len(d.open) == opt.Depth {
-			return &SyntaxError{int(end - 1), "nested too deeply"}
-		}
-		n, err := d.add(kindOf(kind), span{end - 1, end}, opt)
-		d.open = append(d.open, frame{n, None})
-		return err
-	case '}', ']':
-		if _, err := d.dec.ReadToken(); err != nil {
-			return d.fault(err)
-		}
-		top := d.open[len(d.open)-1]
-		d.nodes[top.node].end = int32(d.dec.InputOffset())
-		d.open = d.open[:len(d.open)-1]
-		return nil
-	}
-	raw, err := d.dec.ReadValue()
-	if err != nil {
-		return d.fault(err)
-	}
-	end := int32(d.dec.InputOffset())
-	at := span{end - int32(len(raw)), end}
-	if d.wantsKey() {
-		d.pend(at, raw)
-		return nil
-	}
-	if kind == '0' && !finite(raw) {
-		return &SyntaxError{int(at.start), "number out of range"}
-	}
-	n, err := d.add(kindOf(kind), at, opt)
-	if err == nil && kind == '"' {
-		d.nodes[n].escaped = bytes.IndexByte(raw, '\\') >= 0
-	}
-	return err
-}
-
-// wantsKey reports whether a string that was just read is a member's key. The
-// decoder counts keys and values of an object alike.
-func (d *Document) wantsKey() bool {
-	kind, n := d.dec.StackIndex(len(d.open))
-	return kind == '{' && n%2 == 1
-}
-
-// pend begins a node with its key; add completes it.
-func (d *Document) pend(at span, raw []byte) {
-	n := node{key: at}
-	if bytes.IndexByte(raw, '\\') >= 0 {
-		start := int32(len(d.keys))
-		d.keys, _ = jsontext.AppendUnquote(d.keys, raw)
-		d.spans = append(d.spans, span{start, int32(len(d.keys))})
-		n.unquoted = int32(len(d.spans))
-	}
-	d.nodes = append(d.nodes, n)
 }
 
 // add records a value below the innermost open container.
@@ -253,40 +144,4 @@ func (d *Document) add(kind Kind, at span, opt Options) (Node, error) {
 		d.nodes[top.node].count++
 	}
 	return n, nil
-}
-
-func (d *Document) fault(err error) error {
-	var syn *jsontext.SyntacticError
-	if errors.As(err, &syn) {
-		return &SyntaxError{int(syn.ByteOffset), syn.Err.Error()}
-	}
-	return &SyntaxError{int(d.dec.InputOffset()), "unexpected end"}
-}
-
-func kindOf(k jsontext.Kind) Kind {
-	switch k {
-	case '{':
-		return Object
-	case '[':
-		return Array
-	case '"':
-		return String
-	case '0':
-		return Number
-	case 't':
-		return True
-	case 'f':
-		return False
-	}
-	return Null
-}
-
-// finite reports whether a float64 can hold raw. Without an exponent it takes
-// more than 300 digits to overflow one.
-func finite(raw []byte) bool {
-	if len(raw) < 300 && bytes.IndexByte(raw, 'e') < 0 && bytes.IndexByte(raw, 'E') < 0 {
-		return true
-	}
-	_, err := strconv.ParseFloat(string(raw), 64)
-	return err == nil
 }
