@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"time"
 
 	"gatehouse/internal/admin"
@@ -61,12 +63,23 @@ type server struct {
 	failed  chan error
 }
 
+// ballast is never touched, so it takes no memory; it only makes the garbage
+// collector wait for as much garbage, instead of running a hundred times a second
+// over a heap of a few megabytes.
+var ballast []byte
+
+const ballastBytes = 48 << 20
+
 // Serve runs Gatehouse until ctx ends and then drains: no call is cut before
 // drainTime has passed. It writes `ready` with its addresses to o.Stderr once it
 // accepts calls. An error means that it could not start, or that it had to stop
 // because the journal's disk failed.
 func Serve(ctx context.Context, c *config.Config, o Options) error {
 	s := &server{o: o, c: c, log: slog.New(slog.NewTextHandler(o.Stderr, nil)), started: time.Now(), failed: make(chan error, 4)}
+	ballast = make([]byte, ballastBytes)
+	if runtime.GOMAXPROCS(0) == 1 && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(2) // one may be waiting for the disk
+	}
 	var err error
 	if s.data, err = openData(ctx, o.DataDir, c, s.log); err != nil {
 		return err

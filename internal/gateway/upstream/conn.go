@@ -185,15 +185,14 @@ func (c *conn) roundTrip(head, body []byte, req *http.Request) (*http.Response, 
 	}
 }
 
+// write sends head and body in one system call; over TLS, in few records.
 func (c *conn) write(head, body []byte) error {
-	if len(body) <= 16<<10 { // one buffer, one system call, one TLS record
+	if len(body) <= cap(head)-len(head) {
 		_, err := c.Conn.Write(append(head, body...))
 		return err
 	}
-	if _, err := c.Conn.Write(head); err != nil {
-		return err
-	}
-	_, err := c.Conn.Write(body)
+	both := net.Buffers{head, body}
+	_, err := both.WriteTo(c.Conn)
 	return err
 }
 

@@ -70,8 +70,8 @@ func responseHeaders(h http.Header) http.Header {
 	return kept
 }
 
-// head builds and signs the request's head.
-func (u *Upstream) head(c *call.Call, to *endpoint, creds sigv4.Credentials, now time.Time) []byte {
+// head builds and signs the request's head, into b.
+func (u *Upstream) head(b []byte, c *call.Call, to *endpoint, creds sigv4.Credentials, now time.Time) []byte {
 	path := string(bedrock.AppendPath([]byte(to.base), c.Target))
 	h := make(http.Header, len(c.Header)+4)
 	for k, v := range c.Header {
@@ -86,7 +86,6 @@ func (u *Upstream) head(c *call.Call, to *endpoint, creds sigv4.Credentials, now
 	}
 	u.signer.Sign(&r, creds, u.o.Region, "bedrock", now)
 
-	b := make([]byte, 0, 1<<10+min(len(c.Body), 16<<10))
 	b = append(append(b, c.Method...), ' ')
 	b = append(b, path...)
 	if c.RawQuery != "" {

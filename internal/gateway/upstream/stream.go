@@ -25,6 +25,9 @@ func (f *forward) stream(ctx context.Context, resp *http.Response) {
 		return
 	}
 	f.conn.SetDeadline(f.start.Add(f.u.o.Total))
+	if ctx.Err() != nil { // its watch may have come before the new deadline
+		f.conn.Close()
+	}
 	if f.a.Start(responseHeaders(resp.Header)) != nil {
 		f.res.Outcome = call.ClientGone
 	} else {

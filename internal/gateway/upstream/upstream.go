@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"gatehouse/internal/bedrock"
@@ -104,7 +105,8 @@ type forward struct {
 	res   *call.Result
 	start time.Time
 	conn  *conn
-	keep  bool // the connection may be used again
+	stop  func() bool // ends the watch over the caller; false: the caller is gone
+	keep  bool        // the connection may be used again
 }
 
 // Forward makes the call and answers it. It fills res but for Time and Settled,
@@ -119,9 +121,8 @@ func (u *Upstream) Forward(ctx context.Context, c *call.Call, a Answer, res *cal
 		f.unreachable(ctx, err)
 		return
 	}
-	stop := context.AfterFunc(ctx, func() { f.conn.SetDeadline(time.Unix(1, 0)) })
 	defer func() {
-		if stop() && f.keep {
+		if f.stop() && f.keep {
 			u.endpointOf(c).put(f.conn)
 		} else {
 			f.conn.Close()
@@ -146,16 +147,19 @@ func (f *forward) send(ctx context.Context) (*http.Response, error) {
 		return nil, err
 	}
 	to := f.u.endpointOf(f.c)
-	head := f.u.head(f.c, to, creds, f.start)
+	buf := heads.Get().(*[]byte)
+	defer heads.Put(buf)
+	*buf = f.u.head((*buf)[:0], f.c, to, creds, f.start)
 	for fresh := false; ; fresh = true {
 		f.conn, err = to.get(ctx, fresh)
 		if err != nil {
 			return nil, err
 		}
-		resp, err := f.exchange(ctx, head)
+		resp, err := f.exchange(ctx, *buf)
 		if err == nil {
 			return resp, nil
 		}
+		f.stop()
 		f.conn.Close()
 		if err != errStale || fresh {
 			return nil, err
@@ -163,20 +167,20 @@ func (f *forward) send(ctx context.Context) (*http.Response, error) {
 	}
 }
 
+// heads keeps the buffers of request heads, with room for a small body.
+var heads = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// exchange sends the request. From here on the caller's end closes the connection.
 func (f *forward) exchange(ctx context.Context, head []byte) (*http.Response, error) {
 	conn := f.conn
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	limit := f.start.Add(f.u.o.Total)
 	if f.c.Operation.Stream {
 		limit = f.start.Add(f.u.o.FirstContent)
 	}
 	conn.SetDeadline(limit)
+	f.stop = context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	f.res.Worked = true // from here on Bedrock may have seen it
-	resp, err := conn.roundTrip(head, f.c.Body, postRequest)
-	if !stop() && err == nil {
-		return nil, context.Cause(ctx)
-	}
-	return resp, err
+	return conn.roundTrip(head, f.c.Body, postRequest)
 }
 
 var postRequest = &http.Request{Method: http.MethodPost}

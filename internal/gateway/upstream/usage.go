@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/http"
+	"sync"
 
 	"gatehouse/internal/bedrock"
 	"gatehouse/internal/call"
@@ -16,6 +17,8 @@ func (f *forward) family() *bedrock.Family {
 	return bedrock.FamilyOf(f.c.Model.Family)
 }
 
+var docs = sync.Pool{New: func() any { return new(strictjson.Document) }}
+
 // measure finds the usage of a whole answer: headers first, then the family's
 // members, then an estimate.
 func (f *forward) measure(h http.Header, body []byte) {
@@ -26,9 +29,11 @@ func (f *forward) measure(h http.Header, body []byte) {
 		f.bill(u, true)
 		return
 	}
-	var doc strictjson.Document
+	doc := docs.Get().(*strictjson.Document)
+	defer docs.Put(doc)
+	defer doc.Reset()
 	if doc.Parse(body, strictjson.Options{Depth: 1 << 10}) == nil {
-		if u, ok := f.family().UsageFromBody(&doc); ok {
+		if u, ok := f.family().UsageFromBody(doc); ok {
 			f.bill(u, true)
 			return
 		}
