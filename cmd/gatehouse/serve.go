@@ -32,7 +32,7 @@ interrupt.`,
 			if err != nil {
 				return err
 			}
-			return app.Serve(ctx, cfg, app.Options{DataDir: p.data, Stderr: p.stderr, Version: buildInfo().Version, Paste: cfg.Upstream.Kind == "emulator"})
+			return app.Serve(ctx, cfg, app.Options{DataDir: p.data, Stderr: p.stderr, Version: buildInfo().Version})
 		})))
 	for _, f := range serveFlags {
 		c.Flags().String(f.flag, "", f.usage)

@@ -6,13 +6,13 @@ import (
 )
 
 // Paste returns the lines that make a shell's SDK calls go through Gatehouse
-// with the key. Pasting them is all that a client needs.
+// with the key. Pasting them is all that a client needs. Without a key they are
+// the lines that hold no secret.
 func Paste(info Info, k IssuedKey) string {
 	var b strings.Builder
 	set := func(name, value string) { fmt.Fprintf(&b, "export %s=%s\n", name, quote(value)) }
 	b.WriteString("unset AWS_SESSION_TOKEN AWS_PROFILE AWS_BEARER_TOKEN_BEDROCK\n")
-	set("AWS_ACCESS_KEY_ID", k.AccessKeyID)
-	set("AWS_SECRET_ACCESS_KEY", k.SecretAccessKey)
+	b.WriteString(Credentials(k))
 	set("AWS_REGION", info.Region)
 	set("AWS_DEFAULT_REGION", info.Region)
 	set("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", info.Endpoint)
@@ -22,9 +22,17 @@ func Paste(info Info, k IssuedKey) string {
 		set("AWS_CA_BUNDLE", info.CAFile)
 		set("NODE_EXTRA_CA_CERTS", info.CAFile)
 	}
-	b.WriteString("# Or, in place of the key pair:\n")
-	fmt.Fprintf(&b, "# export AWS_BEARER_TOKEN_BEDROCK=%s\n", quote(k.APIKey))
 	return b.String()
+}
+
+// Credentials returns the lines that hold the key: the pair for SDKs, and the
+// same key as one string, for curl or as AWS_BEARER_TOKEN_BEDROCK.
+func Credentials(k IssuedKey) string {
+	if k.AccessKeyID == "" {
+		return ""
+	}
+	return "export AWS_ACCESS_KEY_ID=" + quote(k.AccessKeyID) + "\nexport AWS_SECRET_ACCESS_KEY=" + quote(k.SecretAccessKey) +
+		"\nexport GATEHOUSE_API_KEY=" + quote(k.APIKey) + "\n"
 }
 
 // quote makes s one word of a shell.

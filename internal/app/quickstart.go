@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gatehouse/internal/account"
+	"gatehouse/internal/admin"
 	"gatehouse/internal/call"
 )
 
@@ -22,7 +23,10 @@ const (
 
 // announce writes the ready line and, for the emulator, the block to paste.
 func (s *server) announce(ctx context.Context) error {
-	path := filepath.Join(s.o.DataDir, quickstartFile)
+	path, err := filepath.Abs(filepath.Join(s.o.DataDir, quickstartFile))
+	if err != nil {
+		return err
+	}
 	if err := s.data.quickstart(ctx, path); err != nil {
 		return err
 	}
@@ -36,41 +40,34 @@ func (s *server) announce(ctx context.Context) error {
 	if s.info.caFile != "" {
 		fmt.Fprintf(s.o.Stderr, "clients must trust the local CA: %s\n", s.info.caFile)
 	}
-	if !s.o.Paste {
-		return nil
-	}
 	env, err := os.ReadFile(path)
-	if err != nil {
-		return nil // deleted: no block
+	if err == nil { // the file is there: its key has not been put away
+		fmt.Fprint(s.o.Stderr, s.block(string(env), path))
 	}
-	fmt.Fprint(s.o.Stderr, s.block(string(env)))
 	return nil
 }
 
-// block is what to paste into another terminal of this machine.
-func (s *server) block(env string) string {
+// block is what to paste into another shell of this machine. Secrets are printed
+// for the emulator only: what guards real models may be logged.
+func (s *server) block(env, path string) string {
 	var b strings.Builder
-	b.WriteString("\nPaste this into another terminal and make a guarded call:\n\n")
-	if s.c.Upstream.Kind != "emulator" {
-		fmt.Fprintf(&b, "  . %s\n", filepath.Join(s.o.DataDir, quickstartFile))
+	b.WriteString("\nPaste this into another shell, and its programs' calls go through Gatehouse:\n\n")
+	lines := admin.Paste(admin.Info{Region: s.c.Region, Endpoint: s.info.endpoint, CAFile: s.info.caFile}, admin.IssuedKey{})
+	if s.c.Upstream.Kind == "emulator" {
+		lines += env
 	} else {
-		for line := range strings.Lines(env) {
-			if strings.HasPrefix(line, "export ") {
-				b.WriteString("  " + line)
-			}
+		lines += ". " + path + "\n"
+	}
+	for line := range strings.Lines(lines) {
+		if !strings.HasPrefix(line, "#") { // some shells take no comments at the prompt
+			b.WriteString("  " + line)
 		}
 	}
-	fmt.Fprintf(&b, "  export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=%s AWS_ENDPOINT_URL_BEDROCK=%s ANTHROPIC_BEDROCK_BASE_URL=%s\n", s.info.endpoint, s.info.endpoint, s.info.endpoint)
-	fmt.Fprintf(&b, "  export AWS_REGION=%s AWS_DEFAULT_REGION=%s\n", s.c.Region, s.c.Region)
-	if s.info.caFile != "" {
-		fmt.Fprintf(&b, "  export AWS_CA_BUNDLE=%s NODE_EXTRA_CA_CERTS=%s\n", s.info.caFile, s.info.caFile)
-	}
-	b.WriteString("  unset AWS_SESSION_TOKEN AWS_PROFILE\n")
 	curl := "curl"
 	if s.info.caFile != "" {
-		curl += " --cacert " + s.info.caFile
+		curl += " --cacert \"$AWS_CA_BUNDLE\""
 	}
-	fmt.Fprintf(&b, "  %s -s %s/model/amazon.nova-lite-v1:0/converse -H \"Authorization: Bearer $GATEHOUSE_API_KEY\" -H 'Content-Type: application/json' -d '{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"Hello\"}]}]}'; echo\n\n", curl, s.info.endpoint)
+	fmt.Fprintf(&b, "  %s -s $AWS_ENDPOINT_URL_BEDROCK_RUNTIME/model/amazon.nova-lite-v1:0/converse -H \"Authorization: Bearer $GATEHOUSE_API_KEY\" -H 'Content-Type: application/json' -d '{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"Hello\"}]}]}'; echo\n\n", curl)
 	return b.String()
 }
 
@@ -87,9 +84,8 @@ func (d *Data) quickstart(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	env := fmt.Sprintf("# Key %s of user %s, made on the first start. Revoke it: gatehouse key revoke %s\n"+
-		"export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s\nexport GATEHOUSE_API_KEY=%s\n",
-		k.Key.ID, quickstartUser, k.Key.ID, k.Key.ID, string(k.SecretKey), string(k.APIKey))
+	issued, _ := issued(k, nil)
+	env := "# Made on the first start. To end it: gatehouse key revoke " + issued.AccessKeyID + "\n" + admin.Credentials(issued)
 	if err := os.WriteFile(path, []byte(env), 0o600); err != nil {
 		return errors.Join(fmt.Errorf("quickstart: %w", err), d.accounts.RevokeKey(ctx, call.KeyID(k.Key.ID)))
 	}

@@ -32,7 +32,6 @@ type Options struct {
 	DataDir string
 	Stderr  io.Writer
 	Version string
-	Paste   bool // print a block to paste, with credentials, when the upstream is the emulator
 }
 
 // drainTime is how long a stop waits for calls under way.
