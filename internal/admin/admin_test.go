@@ -431,10 +431,13 @@ func TestPaste(t *testing.T) {
 		"export AWS_ACCESS_KEY_ID=GTHK1\n", "export AWS_SECRET_ACCESS_KEY=s/+\n",
 		"export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=https://127.0.0.1:8443\n",
 		`export AWS_CA_BUNDLE='/it'\''s $(here)/ca.pem'` + "\n",
-		"# export AWS_BEARER_TOKEN_BEDROCK=gth_live_x\n",
+		"export GATEHOUSE_API_KEY=gth_live_x\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, got)
 		}
+	}
+	if got := Paste(Info{Region: "us-east-1"}, IssuedKey{}); strings.Contains(got, "KEY") {
+		t.Errorf("without a key the block names one:\n%s", got)
 	}
 }
