@@ -13,9 +13,10 @@ import (
 	"gatehouse/internal/call"
 )
 
-// The first start makes a user and a key, so that a first call needs no other
-// command. Their secrets stand in quickstart.env, for the owner alone, as lines
-// that a shell reads; revoking the key or deleting the file ends it.
+// The first start on the emulator makes a user and a key, so that a first call
+// needs no other command. Their secrets are printed that once and stand in
+// quickstart.env, for the owner alone, as lines that a shell reads. In front of
+// real models no key is made that nobody asked for.
 const (
 	quickstartFile = "quickstart.env"
 	quickstartUser = "quickstart"
@@ -27,7 +28,8 @@ func (s *server) announce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.data.quickstart(ctx, path); err != nil {
+	block, err := s.quickstart(ctx, path)
+	if err != nil {
 		return err
 	}
 	if s.data.cut > 0 || s.data.recovery.Dropped > 0 {
@@ -40,24 +42,42 @@ func (s *server) announce(ctx context.Context) error {
 	if s.info.caFile != "" {
 		fmt.Fprintf(s.o.Stderr, "clients must trust the local CA: %s\n", s.info.caFile)
 	}
-	env, err := os.ReadFile(path)
-	if err == nil { // the file is there: its key has not been put away
-		fmt.Fprint(s.o.Stderr, s.block(string(env), path))
-	}
+	fmt.Fprint(s.o.Stderr, block)
 	return nil
 }
 
-// block is what to paste into another shell of this machine. Secrets are printed
-// for the emulator only: what guards real models may be logged.
-func (s *server) block(env, path string) string {
+// quickstart returns what to print below the ready line: the block to paste,
+// with secrets on the first start and by the file's name later, or how to get a key.
+func (s *server) quickstart(ctx context.Context, path string) (string, error) {
+	users, err := s.data.accounts.Users(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(users) == 0 && s.c.Upstream.Kind == "emulator" {
+		env, err := s.data.firstKey(ctx, path)
+		return s.block(env), err
+	}
+	live, err := s.data.liveKeys(ctx)
+	if err != nil {
+		return "", err
+	}
+	env, err := os.ReadFile(path)
+	for id := range live {
+		if err == nil && strings.Contains(string(env), string(id)) {
+			return s.block(". " + path + "\n"), nil
+		}
+	}
+	if len(live) > 0 {
+		return "", nil
+	}
+	return "There is no key yet. Make one: gatehouse key create --data " + s.o.DataDir + " --name first\n", nil
+}
+
+// block is what to paste into another shell of this machine.
+func (s *server) block(credentials string) string {
 	var b strings.Builder
 	b.WriteString("\nPaste this into another shell, and its programs' calls go through Gatehouse:\n\n")
-	lines := admin.Paste(admin.Info{Region: s.c.Region, Endpoint: s.info.endpoint, CAFile: s.info.caFile}, admin.IssuedKey{})
-	if s.c.Upstream.Kind == "emulator" {
-		lines += env
-	} else {
-		lines += ". " + path + "\n"
-	}
+	lines := admin.Paste(admin.Info{Region: s.c.Region, Endpoint: s.info.endpoint, CAFile: s.info.caFile}, admin.IssuedKey{}) + credentials
 	for line := range strings.Lines(lines) {
 		if !strings.HasPrefix(line, "#") { // some shells take no comments at the prompt
 			b.WriteString("  " + line)
@@ -67,27 +87,35 @@ func (s *server) block(env, path string) string {
 	if s.info.caFile != "" {
 		curl += " --cacert \"$AWS_CA_BUNDLE\""
 	}
-	fmt.Fprintf(&b, "  %s -s $AWS_ENDPOINT_URL_BEDROCK_RUNTIME/model/amazon.nova-lite-v1:0/converse -H \"Authorization: Bearer $GATEHOUSE_API_KEY\" -H 'Content-Type: application/json' -d '{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"Hello\"}]}]}'; echo\n\n", curl)
+	fmt.Fprintf(&b, "  %s -sS $AWS_ENDPOINT_URL_BEDROCK_RUNTIME/model/amazon.nova-lite-v1:0/converse -H \"Authorization: Bearer $GATEHOUSE_API_KEY\" -H 'Content-Type: application/json' -d '{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"Hello\"}]}]}'; echo\n\n", curl)
 	return b.String()
 }
 
-// quickstart makes the first user and key where there is no user yet.
-func (d *Data) quickstart(ctx context.Context, path string) error {
-	users, err := d.accounts.Users(ctx)
-	if err != nil || len(users) > 0 {
-		return err
+// liveKeys are the keys that work now.
+func (d *Data) liveKeys(ctx context.Context) (map[call.KeyID]bool, error) {
+	keys, err := d.accounts.Keys(ctx, "")
+	live := map[call.KeyID]bool{}
+	for _, k := range keys {
+		if k.State == "live" {
+			live[k.ID] = true
+		}
 	}
+	return live, err
+}
+
+// firstKey makes the first user and key, and returns the lines that hold it.
+func (d *Data) firstKey(ctx context.Context, path string) (string, error) {
 	if _, _, err := d.accounts.AddUser(ctx, account.NewUser{Name: quickstartUser}); err != nil {
-		return err
+		return "", err
 	}
-	k, err := d.accounts.CreateKey(ctx, account.NewKey{Name: "first start", User: quickstartUser})
+	k, err := issued(d.accounts.CreateKey(ctx, account.NewKey{Name: "first start", User: quickstartUser}))
 	if err != nil {
-		return err
+		return "", err
 	}
-	issued, _ := issued(k, nil)
-	env := "# Made on the first start. To end it: gatehouse key revoke " + issued.AccessKeyID + "\n" + admin.Credentials(issued)
-	if err := os.WriteFile(path, []byte(env), 0o600); err != nil {
-		return errors.Join(fmt.Errorf("quickstart: %w", err), d.accounts.RevokeKey(ctx, call.KeyID(k.Key.ID)))
+	env := admin.Credentials(k)
+	note := "# Made on the first start. To end it: gatehouse key revoke " + k.AccessKeyID + "\n"
+	if err := os.WriteFile(path, []byte(note+env), 0o600); err != nil {
+		return "", errors.Join(fmt.Errorf("quickstart: %w", err), d.accounts.RevokeKey(ctx, call.KeyID(k.AccessKeyID)))
 	}
-	return nil
+	return env, nil
 }

@@ -14,17 +14,21 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
 	"gatehouse/internal/admin"
+	"gatehouse/internal/call"
 	"gatehouse/internal/chat"
 	"gatehouse/internal/config"
 	"gatehouse/internal/gateway"
 	"gatehouse/internal/gateway/auth"
 	"gatehouse/internal/gateway/policy"
 	"gatehouse/internal/gateway/read"
+	"gatehouse/internal/gateway/record"
 	"gatehouse/internal/gateway/upstream"
+	"gatehouse/internal/journal"
 )
 
 // Options are what Serve needs beside the configuration.
@@ -98,6 +102,7 @@ func Serve(ctx context.Context, c *config.Config, o Options) error {
 		s.close()
 		return err
 	}
+	go s.verifyJournal()
 	select {
 	case <-ctx.Done():
 		return s.drain()
@@ -138,10 +143,19 @@ func (s *server) build(ctx context.Context) error {
 	})
 	api := chat.New(chat.Options{
 		Accounts: s.data.accounts, Tokens: authenticator, Gateway: s.gateway, Model: s.c.Chat.Model,
-		Observe: gateway.Observe, ClientIP: gateway.ClientIP, Refused: s.gateway.Refused, Log: s.log,
+		Observe: s.observe(), ClientIP: gateway.ClientIP, Refused: s.gateway.Refused, Log: s.log,
 	})
 	s.gateway.SetChat(gateway.ChatRoutes{Register: api.Register, Login: api.Login, Chat: api.Chat, Prompts: api.Prompts})
 	return nil
+}
+
+// observe is how the chat API learns of admitted prompts, to keep them for their
+// authors. Where bodies are not recorded, nobody keeps them.
+func (s *server) observe() func(context.Context, func(*call.Call)) context.Context {
+	if record.Bodies(s.c.Record.Bodies) == record.Full {
+		return gateway.Observe
+	}
+	return func(ctx context.Context, _ func(*call.Call)) context.Context { return ctx }
 }
 
 // listen opens every listener before any is served, so that a port in use is an
@@ -213,6 +227,22 @@ func (s *server) serve(hs *http.Server, ln net.Listener) {
 			s.failed <- fmt.Errorf("serve %s: %w", ln.Addr(), err)
 		}
 	}()
+}
+
+// verifyAtStart is how long a journal may be for its chain to be checked at
+// every start, beside the calls. Longer ones are for gatehouse journal verify.
+const verifyAtStart = 1 << 30
+
+// verifyJournal tells the operator when the journal is not as it was written.
+// What was damaged long ago is no reason to refuse calls today.
+func (s *server) verifyJournal() {
+	if s.data.calls.Stats().Bytes > verifyAtStart {
+		return
+	}
+	report, err := journal.Verify(nil, filepath.Join(s.o.DataDir, callsDir))
+	if err != nil || !report.OK() {
+		s.log.Error("the journal is damaged: see gatehouse journal verify", "problems", len(report.Damage), "err", err)
+	}
 }
 
 // drain stops accepting, lets calls under way end, and closes what is left.

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
+	"gatehouse/internal/account"
 	"gatehouse/internal/bedrock/model"
 	"gatehouse/internal/call"
 	"gatehouse/internal/config"
@@ -78,7 +80,11 @@ func withChain(ctx context.Context, e endpoints, region string) (endpoints, erro
 	if err != nil {
 		return e, fmt.Errorf("AWS configuration: %w", err)
 	}
-	if _, err := conf.Credentials.Retrieve(ctx); err != nil {
+	creds, err := conf.Credentials.Retrieve(ctx)
+	if strings.HasPrefix(creds.AccessKeyID, account.KeyPrefix) {
+		return e, fmt.Errorf("the AWS credentials for upstream %s are a Gatehouse key (%s)\nStart the server in a shell that does not carry the block meant for its callers", e.name, creds.AccessKeyID)
+	}
+	if err != nil {
 		return e, fmt.Errorf("no AWS credentials for upstream %s: %w\nSet AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role, or use --upstream emulator", e.name, err)
 	}
 	e.credentials = chain{conf.Credentials}

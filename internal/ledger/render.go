@@ -138,6 +138,8 @@ func (r *Record) inferenceRegion() string {
 // failure is the error code and message of a call that did not succeed.
 func (r *Record) failure() (code, message string) {
 	switch {
+	case r.Refusal != nil && r.Refusal.Limit != "": // the caller was not told which
+		return r.Refusal.ErrorType, r.Refusal.Message + " (limit " + r.Refusal.Limit + ")"
 	case r.Refusal != nil:
 		return r.Refusal.ErrorType, r.Refusal.Message
 	case r.Result.ErrorType != "":
