@@ -108,7 +108,7 @@ const (
 type Error struct {
 	Class      Class
 	Code       string // for programs
-	Message    string // for people
+	Message    string // for people; what strangers get is a sentence, as the chat API's answers are
 	RetryAfter time.Duration
 }
 
@@ -124,9 +124,9 @@ var (
 	ErrBusy        = &Error{Class: TooMany, Code: "busy", Message: "Too many requests. Try again shortly", RetryAfter: time.Second}
 	ErrInvitation  = &Error{Class: Denied, Code: "invitation_required", Message: "A valid invitation is required to register"}
 	ErrClosed      = &Error{Class: Denied, Code: "registration_closed", Message: "Registration is not open to you"}
-	ErrNoUser      = &Error{Class: NotFound, Code: "no_such_user", Message: "There is no such user"}
-	ErrNoKey       = &Error{Class: NotFound, Code: "no_such_key", Message: "There is no such key"}
-	ErrUserExists  = &Error{Class: Conflict, Code: "user_exists", Message: "There is a user of that name already"}
+	ErrNoUser      = &Error{Class: NotFound, Code: "no_such_user", Message: "there is no such user: see `gatehouse user list`"}
+	ErrNoKey       = &Error{Class: NotFound, Code: "no_such_key", Message: "there is no such key: see `gatehouse key list`"}
+	ErrUserExists  = &Error{Class: Conflict, Code: "user_exists", Message: "there is a user of that name already: choose another, or see `gatehouse user list`"}
 )
 
 // Service is the accounts of one Gatehouse. It is safe for concurrent use.

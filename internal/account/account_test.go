@@ -793,8 +793,25 @@ func TestCreateKeyRefuses(t *testing.T) {
 			}
 		}
 	}
+	must(t, h.SetDisabled(ctx, alice, true))
+	if _, err := h.CreateKey(ctx, NewKey{Name: "k", User: alice}); code(err) != "user_disabled" {
+		t.Errorf("for a disabled user: %s, want user_disabled", code(err))
+	}
 	if keys, _ := h.Keys(ctx, ""); len(keys) != 0 {
 		t.Errorf("made %+v", keys)
+	}
+}
+
+// TestOperationHint: who nearly wrote an operation is told which.
+func TestOperationHint(t *testing.T) {
+	for name, want := range map[string]string{
+		"converse": "did you mean Converse?", "Convers": "did you mean Converse?", "Conversestreem": "did you mean ConverseStream?",
+		"invokemodel": "did you mean InvokeModel?", "InvokeModelWith": "did you mean InvokeModelWithResponseStream?",
+		"COUNTTOKENS": "did you mean CountTokens?", "": "write names such as", "Frobnicate": "write names such as", "Conv": "write names such as",
+	} {
+		if got := operationHint(name); !strings.HasPrefix(got, want) {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
 	}
 }
 

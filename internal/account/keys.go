@@ -57,6 +57,9 @@ type Issued struct {
 // CreateKey makes a key for an existing user.
 func (s *Service) CreateKey(ctx context.Context, n NewKey) (Issued, error) {
 	u, err := s.find(ctx, n.User)
+	if err == nil && u.Disabled { // its secrets would be shown once, and be good for nothing
+		err = conflict("user_disabled", "user %s is disabled: `gatehouse user disable %s --undo` lets it in again", u.Name, u.Name)
+	}
 	if err == nil {
 		err = s.checkKey(&n)
 	}
@@ -106,25 +109,25 @@ func (s *Service) checkKey(n *NewKey) error {
 	}
 	switch sc := &n.Scope; {
 	case n.Name == "" || len(n.Name) > maxKeyName || !every(n.Name, printable):
-		return invalid("invalid_name", "A key needs a name of 1 to %d printable ASCII characters", maxKeyName)
+		return invalid("invalid_name", "a key needs a name of 1 to %d printable ASCII characters", maxKeyName)
 	case !n.Expires.IsZero() && !n.Expires.After(s.o.Now()):
-		return invalid("invalid_expiry", "The key would have expired already")
+		return invalid("invalid_expiry", "the key would have expired already: choose a time to come")
 	case len(sc.Models) > maxScope || len(sc.Operations) > maxScope || len(sc.Networks) > maxScope:
-		return invalid("invalid_scope", "A scope has at most %d models, operations and networks each", maxScope)
+		return invalid("invalid_scope", "a scope has at most %d models, operations and networks each: use *, or make several keys", maxScope)
 	}
 	for _, m := range n.Scope.Models {
 		if m == "" || len(m) > maxGlob || !every(m, globByte) {
-			return invalid("invalid_scope", "Model %q: a pattern is made of model ids and *", m)
+			return invalid("invalid_scope", "model %q is no pattern: write model ids, with * for any characters, such as anthropic.*", m)
 		}
 	}
 	for _, o := range n.Scope.Operations {
 		if !isOperation(o) {
-			return invalid("invalid_scope", "Operation %q is none of Bedrock's", o)
+			return invalid("invalid_scope", "operation %q is none of Bedrock's: %s", o, operationHint(o))
 		}
 	}
 	for i, p := range n.Scope.Networks {
 		if !p.IsValid() || p.Addr().Is4In6() || p.Addr().Zone() != "" {
-			return invalid("invalid_scope", "Network %d is no address range", i+1)
+			return invalid("invalid_scope", "network %d is no address range: write one such as 10.0.0.0/8", i+1)
 		}
 		n.Scope.Networks[i] = p.Masked()
 	}
@@ -146,11 +149,37 @@ func isOperation(name string) bool {
 	return false
 }
 
+// operationHint is what to write in place of a name that is no operation's:
+// the one that begins like it, in any case of letters, or how they look.
+func operationHint(name string) string {
+	const enough = 5 // letters in common
+	best, most := "", enough-1
+	for i := range bedrock.Operations {
+		op := &bedrock.Operations[i]
+		n := commonPrefix(strings.ToLower(name), strings.ToLower(op.Name))
+		if op.Support != bedrock.Refused && (n > most || n == most && best != "" && len(op.Name) < len(best)) {
+			best, most = op.Name, n
+		}
+	}
+	if best == "" {
+		return "write names such as Converse, ConverseStream, InvokeModel"
+	}
+	return "did you mean " + best + "?"
+}
+
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
 // RotateKey makes a successor with the same name, owner, team, expiry and
 // scope. The old key works for overlap longer, if it had that long.
 func (s *Service) RotateKey(ctx context.Context, id call.KeyID, overlap time.Duration) (Issued, error) {
 	if overlap < 0 || overlap > maxOverlap {
-		return Issued{}, invalid("invalid_overlap", "The overlap is 0 to %d hours", int(maxOverlap.Hours()))
+		return Issued{}, invalid("invalid_overlap", "the overlap is 0 to %d days", int(maxOverlap.Hours()/24))
 	}
 	s.admin.Lock()
 	defer s.admin.Unlock()
@@ -166,9 +195,9 @@ func (s *Service) RotateKey(ctx context.Context, id call.KeyID, overlap time.Dur
 		end := now.Add(overlap)
 		switch {
 		case k.Successor != "":
-			return conflict("key_rotated", "The key was rotated already: its successor is %s", k.Successor)
+			return conflict("key_rotated", "the key was rotated already: rotate its successor, %s", k.Successor)
 		case !k.Expires.IsZero() && !k.Expires.After(now):
-			return conflict("key_expired", "The key has expired: make a new one")
+			return conflict("key_expired", "the key has expired: make a new one with `gatehouse key create`")
 		case k.Expires.IsZero() || end.Before(k.Expires):
 			k.Expires = end
 		}

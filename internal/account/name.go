@@ -13,10 +13,12 @@ func CanonicalEmail(s string) (string, error) {
 	const max = 254
 	local, domain, ok := strings.Cut(s, "@")
 	if !ok || len(s) > max || !localPart(local) || !domainName(domain) {
-		return "", invalid("invalid_email", "The e-mail address is not one we take: use letters, digits and _+=.- before the @, and a full domain name after it")
+		return "", invalid("invalid_email", "The "+badEmail)
 	}
 	return strings.ToLower(s), nil
 }
+
+const badEmail = "e-mail address is not one we take: use letters, digits and _+=.- before the @, and a full domain name after it"
 
 func localPart(s string) bool {
 	return len(s) >= 1 && len(s) <= 64 && s[0] != '.' && s[len(s)-1] != '.' &&
@@ -40,10 +42,14 @@ func domainName(s string) bool {
 // digits and _+=.- as an administrator may choose for a program.
 func canonicalName(s string) (string, error) {
 	if strings.Contains(s, "@") {
-		return CanonicalEmail(s)
+		name, err := CanonicalEmail(s)
+		if err != nil {
+			err = invalid("invalid_email", "the "+badEmail)
+		}
+		return name, err
 	}
 	if !label(s) {
-		return "", invalid("invalid_name", "A user name is an e-mail address, or 1 to 64 letters, digits and _+=.-")
+		return "", invalid("invalid_name", "a user name is an e-mail address, or 1 to 64 letters, digits and _+=.-")
 	}
 	return strings.ToLower(s), nil
 }
@@ -55,7 +61,7 @@ func label(s string) bool {
 
 func checkTeam(s string) error {
 	if s != "" && !label(s) {
-		return invalid("invalid_team", "A team is 1 to 64 letters, digits and _+=.-")
+		return invalid("invalid_team", "a team is 1 to 64 letters, digits and _+=.-")
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ func (t *tokenRing) rotate() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.managed {
-		return &Error{Class: Conflict, Code: "token_keys_configured", Message: "The token keys come from a configured file: put the new key first in it and restart"}
+		return &Error{Class: Conflict, Code: "token_keys_configured", Message: "the token keys come from a configured file: put the new key first in it and restart"}
 	}
 	old := (*t.live.Load())[0]
 	old.Retired = t.now().UTC()

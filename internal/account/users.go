@@ -48,7 +48,7 @@ func (s *Service) AddUser(ctx context.Context, n NewUser) (User, Password, error
 		return User{}, "", err
 	}
 	if n.Password && n.Invite || n.Invite && !strings.Contains(name, "@") {
-		return User{}, "", invalid("invalid_user", "Ask for a password or an invitation; an invitation needs an e-mail address")
+		return User{}, "", invalid("invalid_user", "ask for a password or an invitation, not both; an invitation needs an e-mail address")
 	}
 	now := s.o.Now().UTC()
 	u := store.User{ID: call.NewRequestID(), Name: name, Team: n.Team, Created: now}
