@@ -189,10 +189,15 @@ func (b *bench) capacity(name string) float64 {
 	return b.result.Calls[i].PerSecond
 }
 
-// measureStreams times the frames of ConverseStream, one stream at a time, and
-// counts CPU a frame over many.
+// pace of the streams, in tokens a second: fast enough to measure many, slow
+// enough that every frame is a write of its own.
+const pace = "1000"
+
+// measureStreams runs paced streams one after the other. The emulator's pace is
+// the same for all, so what a peer adds to the k-th frame is when it came, less
+// when the k-th frame came directly.
 func (b *bench) measureStreams(ctx context.Context) error {
-	emu, address, err := b.emulator(ctx)
+	emu, address, err := b.emulator(ctx, "--tokens-per-second", pace)
 	if err != nil {
 		return err
 	}
@@ -203,66 +208,88 @@ func (b *bench) measureStreams(ctx context.Context) error {
 	}
 	defer stopAll(peers)
 	body := converse(sizes[0])
+	var direct [][]time.Duration
 	for _, p := range peers {
 		pid := p.pid
 		if pid == 0 {
 			pid = emu.PID()
 		}
-		s, err := b.streams(ctx, p, pid, body)
+		runs, used, err := b.streams(ctx, p, pid, body)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		if len(b.result.Streams) > 0 && b.result.Streams[0].Frames != s.Frames {
-			return fmt.Errorf("%s: streams of %d frames, of %d when asked directly", p.name, s.Frames, b.result.Streams[0].Frames)
+		if direct == nil {
+			direct = runs
 		}
+		if len(runs[0]) != len(direct[0]) {
+			return fmt.Errorf("%s: streams of %d frames, of %d when asked directly", p.name, len(runs[0]), len(direct[0]))
+		}
+		s := summarise(runs, direct, used)
+		s.Peer = p.name
 		b.result.Streams = append(b.result.Streams, s)
-		fmt.Fprintf(os.Stderr, "%-10s streams of %d frames: first frame p50 %.0f p99 %.0f µs, then %.1f µs a frame; %.1f µs CPU a frame\n",
-			p.name, s.Frames, s.First.P50, s.First.P99, s.PerFrame.P50, s.CPUMicrosPerFrame)
+		fmt.Fprintf(os.Stderr, "%-10s streams of %d frames: first frame p50 %.0f p99 %.0f µs; added to a frame p50 %.0f p99 %.0f µs; %.1f µs CPU a frame\n",
+			p.name, s.Frames, s.First.P50, s.First.P99, s.Added.P50, s.Added.P99, s.CPUMicrosPerFrame)
 	}
 	return nil
 }
 
-func (b *bench) streams(ctx context.Context, p *peer, pid int, body []byte) (Streams, error) {
+// streams returns when each frame of each stream came, and the CPU time of all.
+func (b *bench) streams(ctx context.Context, p *peer, pid int, body []byte) (runs [][]time.Duration, used time.Duration, err error) {
 	request, err := signed(p.creds, "converse-stream", body)
 	if err != nil {
-		return Streams{}, err
+		return nil, 0, err
 	}
 	c, err := dial(ctx, p.address)
 	if err != nil {
-		return Streams{}, err
+		return nil, 0, err
 	}
 	defer c.close()
-	var at []time.Duration
-	want := []byte("messageStop")
-	for range b.scale.streams / 10 { // warm-up
-		if at, err = c.stream(request, want, at[:0]); err != nil {
-			return Streams{}, err
+	var before time.Duration
+	for i := -b.scale.streams / 10; i < b.scale.streams; i++ { // some to warm up
+		if i == 0 {
+			if before, err = cpu(pid); err != nil {
+				return nil, 0, err
+			}
 		}
-	}
-	first, each, frames := newHist(), newHist(), 0
-	before, err := cpu(pid)
-	if err != nil {
-		return Streams{}, err
-	}
-	for range b.scale.streams {
+		at, err := c.stream(request, []byte("messageStop"), nil)
+		if err != nil {
+			return nil, 0, err
+		}
+		if i >= 0 {
+			runs = append(runs, at)
+		}
 		if err := ctx.Err(); err != nil {
-			return Streams{}, err
+			return nil, 0, err
 		}
-		if at, err = c.stream(request, want, at[:0]); err != nil {
-			return Streams{}, err
-		}
-		first.RecordValue(int64(at[0]))
-		each.RecordValue(int64(at[len(at)-1]-at[0]) / int64(max(1, len(at)-1)))
-		frames += len(at)
 	}
 	after, err := cpu(pid)
-	if err != nil {
-		return Streams{}, err
+	return runs, after - before, err
+}
+
+// summarise compares the streams of a peer with the direct ones.
+func summarise(runs, direct [][]time.Duration, used time.Duration) Streams {
+	n := len(direct[0])
+	usual := make([]time.Duration, n) // of the k-th frame, directly
+	for k := range usual {
+		column := make([]time.Duration, len(direct))
+		for i, run := range direct {
+			column[i] = run[k]
+		}
+		slices.Sort(column)
+		usual[k] = column[len(column)/2]
 	}
+	first, added := newHist(), []float64{}
+	for _, run := range runs {
+		first.RecordValue(int64(run[0]))
+		for k, at := range run {
+			added = append(added, float64(at-usual[k])/1e3) // may be below zero, when the emulator was early
+		}
+	}
+	slices.Sort(added)
 	return Streams{
-		Peer: p.name, Frames: frames / b.scale.streams, First: quantiles(first), PerFrame: quantiles(each),
-		CPUMicrosPerFrame: (after - before).Seconds() * 1e6 / float64(frames),
-	}, nil
+		Frames: n, First: quantiles(first), Added: Quantiles{P50: added[len(added)/2], P99: added[len(added)*99/100]},
+		CPUMicrosPerFrame: used.Seconds() * 1e6 / float64(len(added)),
+	}
 }
 
 // measureMemory opens streams to which the emulator gives no first token, and

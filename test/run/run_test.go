@@ -1,0 +1,96 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestReason(t *testing.T) {
+	for said, want := range map[string]string{
+		"=== RUN   TestX\n    x_test.go:12: needs a disk\n--- SKIP: TestX (0.00s)\n": "needs a disk",
+		"    x_test.go:12: a: b\n":                   "a: b",
+		"=== RUN   TestX\n--- SKIP: TestX (0.00s)\n": "no reason given",
+	} {
+		if got := reason(said); got != want {
+			t.Errorf("reason(%q) = %q, want %q", said, got, want)
+		}
+	}
+}
+
+func TestGroup(t *testing.T) {
+	for test, want := range map[string]string{
+		"TestMatrix/boto3/sigv4/Converse": "boto3",
+		"TestMatrix/boto3":                "",
+		"TestOther/boto3/x":               "",
+	} {
+		if got := group(test); got != want {
+			t.Errorf("group(%q) = %q, want %q", test, got, want)
+		}
+	}
+}
+
+func TestEndOfTime(t *testing.T) {
+	const own = "--- FAIL: FuzzX (6.04s)\n    context deadline exceeded\nFAIL\nexit status 1\n"
+	for out, want := range map[string]bool{
+		own: true,
+		"--- FAIL: FuzzX (1s)\n    --- FAIL: FuzzX (0.00s)\n        x_test.go:3: bad\n    Failing input written to testdata/fuzz/FuzzX/1\nFAIL\n": false,
+		own + "    Failing input written to testdata/fuzz/FuzzX/1\n":                                                                              false,
+	} {
+		if got := endOfTime([]byte(out)); got != want {
+			t.Errorf("endOfTime(%q) = %v", out, got)
+		}
+	}
+}
+
+func TestCounter(t *testing.T) {
+	c := counter{tally: &tally{}, output: nil}
+	for _, e := range []event{
+		{Action: "pass", Package: "gatehouse/p", Test: "TestA"},
+		{Action: "fail", Package: "gatehouse/p", Test: "TestMatrix/curl/sigv4/Converse"},
+		{Action: "skip", Package: "gatehouse/p", Test: "TestB"},
+		{Action: "pass", Package: "gatehouse/p"},
+	} {
+		c.add(e)
+	}
+	if c.tally.passed != 1 || c.tally.failed != 1 || len(c.tally.skips) != 1 || c.tally.group("curl").failed != 1 {
+		t.Errorf("got %+v", c.tally)
+	}
+	c = counter{tally: &tally{}}
+	c.add(event{Action: "fail", Package: "gatehouse/p"}) // it did not build
+	if c.tally.failed != 1 {
+		t.Errorf("a package that did not build: %+v", c.tally)
+	}
+}
+
+func TestReport(t *testing.T) {
+	chosen := []stage{{name: "unit"}}
+	skipped := func() []*tally { return []*tally{{passed: 2, skips: []skip{{"x", "no disk"}}}} }
+	if !report(skipped(), chosen, false) {
+		t.Error("a skip failed the run of a person")
+	}
+	if report(skipped(), chosen, true) {
+		t.Error("a skip passed in CI")
+	}
+	if report([]*tally{{}}, chosen, false) {
+		t.Error("a run without a test passed")
+	}
+}
+
+// TestOnce: what was made from a lock file is made again only when it changes.
+func TestOnce(t *testing.T) {
+	dir := t.TempDir()
+	lock, made, n := filepath.Join(dir, "lock"), filepath.Join(dir, "made"), 0
+	for _, step := range []struct {
+		text string
+		want int
+	}{{"one", 1}, {"one", 1}, {"two", 2}} {
+		if err := os.WriteFile(lock, []byte(step.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := new(runner).once(lock, made, func() error { n++; return os.MkdirAll(made, 0o700) })
+		if err != nil || n != step.want {
+			t.Errorf("lock %q: made %d times, error %v; want %d", step.text, n, err, step.want)
+		}
+	}
+}
