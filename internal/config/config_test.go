@@ -100,6 +100,60 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// TestSample: the limit that is shown as a comment is one, with the defaults in
+// the keys that may be left out.
+func TestSample(t *testing.T) {
+	var sample strings.Builder
+	_, lines, found := strings.Cut(string(Default().Document()), "# limits:\n")
+	if !found {
+		t.Fatal("there is no sample of a limit")
+	}
+	sample.WriteString("limits:\n")
+	for line := range strings.Lines(lines) {
+		rest, ok := strings.CutPrefix(line, "# ")
+		if !ok {
+			break
+		}
+		sample.WriteString(rest)
+	}
+	c, err := load("sample.yaml", []byte(sample.String()), nil)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &sample)
+	}
+	short, err := load("short.yaml", []byte("limits: [{name: requests, per: [user], measure: requests, max: 100, window: 60s}]"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(short, c, opt); diff != "" {
+		t.Errorf("(-short +sample):\n%s", diff)
+	}
+}
+
+// TestErrorsOfferWhatWorks: no error proposes a key or a word that this version
+// refuses.
+func TestErrorsOfferWhatWorks(t *testing.T) {
+	for in, want := range map[string]string{
+		"limits: [{measure: token}]":                `limits[0].measure "token" is unknown: write requests`,
+		"limits: [{per: [countries]}]":              "write one of key, user, team, ip, model, everyone",
+		"limits: [{on_store_error: deny}]":          `"deny" is not available in this version: remove the key`,
+		"limits: [{on_store_error: x}]":             `"x" is unknown: remove the key`,
+		"record: {bodies: redact}":                  "write one of full, hash, off",
+		"wholly_unknown: 1":                         "known here: account_id, admin_listen, audit, chat, limits, listen, mode, network, prices, profiles, record, region, registration, tls, upstream",
+		"#" + strings.Repeat("x", maxFile):          "shorten it",
+		"network: {country: {}}":                    "known here: allow, deny, trusted_proxies",
+		"limits: [{action: flag}, {mode: observe}]": `limits[0].action "flag" is not available in this version: write refuse`,
+	} {
+		_, err := load("x.yaml", []byte(in), nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: got %v, want %s", in, err, want)
+		}
+	}
+	_, err := Load("", Flag{"--ingest-listen", "ingest_listen", ":1"})
+	if want := "--ingest-listen: ingest_listen is not available in this version: leave it out"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // TestEveryKeyIsDocumented: a key without documentation is a mistake of ours.
 func TestEveryKeyIsDocumented(t *testing.T) {
 	var walk func(reflect.Type)

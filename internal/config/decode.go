@@ -66,7 +66,10 @@ func (d *decoder) kind(n ast.Node, v reflect.Value, f field) {
 
 // notLater refuses a value whose feature this version does not have.
 func (d *decoder) notLater(f field, before, after reflect.Value) {
-	refused := ""
+	refused, next := "", "remove the key"
+	if d.at[f.path].line == 0 {
+		next = "leave it out"
+	}
 	switch {
 	case slices.Equal(f.later, []string{"*"}):
 		if reflect.DeepEqual(before.Interface(), after.Interface()) {
@@ -74,11 +77,11 @@ func (d *decoder) notLater(f field, before, after reflect.Value) {
 		}
 		refused = f.path
 	case after.Kind() == reflect.String && slices.Contains(f.later, after.String()):
-		refused = fmt.Sprintf("%s %q", f.path, after.String())
+		refused, next = fmt.Sprintf("%s %q", f.path, after.String()), oneOf(choices(f.enum, f.later))
 	default:
 		return
 	}
-	d.add(d.at[f.path], refused+" is not available in this version", "remove the key")
+	d.add(d.at[f.path], refused+" is not available in this version", next)
 }
 
 func (d *decoder) want(n ast.Node, f field, what string) {
@@ -89,15 +92,27 @@ func (d *decoder) want(n ast.Node, f field, what string) {
 // word sets a string, checking it against the words its field may hold.
 func (d *decoder) word(p place, s string, v reflect.Value, f field) {
 	if f.enum != nil && !slices.Contains(f.enum, s) {
-		next := "one of " + strings.Join(slices.DeleteFunc(slices.Clone(f.enum), func(w string) bool { return w == "" }), ", ")
-		if near := nearest(s, f.enum); near != "" {
-			next = fmt.Sprintf("did you mean %q? It is %s", near, next)
+		words := choices(f.enum, f.later)
+		next := oneOf(words)
+		if near := nearest(s, words); near != "" && len(words) > 1 {
+			next = fmt.Sprintf("did you mean %q? Or %s", near, next)
 		}
 		d.unread[f.path] = true
 		d.add(p, fmt.Sprintf("%s %q is unknown", f.path, clip(s)), next)
 		return
 	}
 	v.SetString(s)
+}
+
+// oneOf says what to write.
+func oneOf(words []string) string {
+	switch len(words) {
+	case 0:
+		return "remove the key"
+	case 1:
+		return "write " + words[0]
+	}
+	return "write one of " + strings.Join(words, ", ")
 }
 
 func (d *decoder) text(n ast.Node, t encoding.TextUnmarshaler, f field) {
@@ -205,8 +220,10 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, f field) {
 
 func (d *decoder) unknown(k ast.Node, name string, f field, fields map[string]reflect.StructField) {
 	names := make([]string, 0, len(fields))
-	for n := range fields {
-		names = append(names, n)
+	for n, sf := range fields {
+		if !isLater(sf) {
+			names = append(names, n)
+		}
 	}
 	slices.Sort(names)
 	next := "known here: " + strings.Join(names, ", ")

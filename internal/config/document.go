@@ -17,17 +17,61 @@ func (c *Config) Document() []byte {
 	return document(nil, reflect.ValueOf(c).Elem(), "")
 }
 
+// document writes the keys of a struct: first those that can be set, then,
+// under a heading, those whose feature comes later.
 func document(dst []byte, v reflect.Value, indent string) []byte {
+	var later []byte
 	for sf := range v.Type().Fields() {
-		name, opt, _ := strings.Cut(sf.Tag.Get("json"), ",")
-		val := v.FieldByIndex(sf.Index)
-		if opt == "embed" {
-			dst = entries(dst, val, indent)
-			continue
+		if isLater(sf) {
+			later = member(later, sf, v.FieldByIndex(sf.Index), indent)
+		} else {
+			dst = member(dst, sf, v.FieldByIndex(sf.Index), indent)
 		}
-		dst = comment(dst, sf.Tag, indent)
-		dst = fmt.Appendf(dst, "%s%s:", indent, name)
-		dst = documentValue(dst, val, indent)
+	}
+	if later == nil || isLaterOnly(v.Type()) { // the heading stands above the whole
+		return append(dst, later...)
+	}
+	return append(fmt.Appendf(dst, "%[1]s# ---- For later versions: this one accepts the following values only. ----\n", indent), later...)
+}
+
+func member(dst []byte, sf reflect.StructField, val reflect.Value, indent string) []byte {
+	name, opt, _ := strings.Cut(sf.Tag.Get("json"), ",")
+	if opt == "embed" {
+		return entries(dst, val, indent)
+	}
+	dst = comment(dst, sf.Tag, indent)
+	if sf.Type == reflect.TypeFor[[]Limit]() && val.Len() == 0 {
+		dst = sample(dst, indent)
+	}
+	dst = fmt.Appendf(dst, "%s%s:", indent, name)
+	return documentValue(dst, val, indent)
+}
+
+// isLater tells whether this version accepts the key's default only.
+func isLater(sf reflect.StructField) bool {
+	enum, later := split(sf.Tag.Get("enum")), split(sf.Tag.Get("later"))
+	return sf.Tag.Get("later") == "*" || later != nil && len(choices(enum, later)) == 0 ||
+		sf.Type.Kind() == reflect.Struct && isLaterOnly(sf.Type)
+}
+
+func isLaterOnly(t reflect.Type) bool {
+	for sf := range t.Fields() {
+		if !isLater(sf) {
+			return false
+		}
+	}
+	return true
+}
+
+// sample writes, as a comment, a limit with every key of it explained.
+func sample(dst []byte, indent string) []byte {
+	l := defaultLimit()
+	l.Name, l.Per, l.Measure, l.Max, l.Window = "requests", []string{"user"}, "requests", 100, "60s"
+	dst = fmt.Appendf(dst, "%[1]s# A limit, in full; name, per, measure, max and window are enough:\n%[1]s# limits:\n", indent)
+	for line := range strings.Lines(string(documentValue(nil, reflect.ValueOf([]Limit{l}), indent))) {
+		if line = strings.TrimPrefix(line, indent); line != "\n" {
+			dst = append(dst, indent+"# "+line...)
+		}
 	}
 	return dst
 }
@@ -78,15 +122,11 @@ func isText(v reflect.Value) bool {
 
 func comment(dst []byte, tag reflect.StructTag, indent string) []byte {
 	text := tag.Get("doc")
-	if enum := tag.Get("enum"); enum != "" {
-		text += " (" + strings.ReplaceAll(strings.TrimPrefix(enum, ","), ",", " | ") + ")"
+	if words := choices(split(tag.Get("enum")), split(tag.Get("later"))); len(words) > 1 {
+		text += " (" + strings.Join(words, " | ") + ")"
 	}
-	switch later := tag.Get("later"); later {
-	case "":
-	case "*":
-		text += " Not available in this version: only the default is accepted."
-	default:
-		text += " Not available in this version: " + strings.ReplaceAll(later, ",", ", ") + "."
+	if later := tag.Get("later"); later != "" && later != "*" {
+		text += " For later versions: " + strings.ReplaceAll(later, ",", ", ") + "."
 	}
 	line := indent + "#"
 	for word := range strings.FieldsSeq(text) {

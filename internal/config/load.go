@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -52,7 +53,7 @@ func load(path string, data []byte, flags []Flag) (*Config, error) {
 	c := Default()
 	d := decoder{file: path, at: map[string]place{}, unread: map[string]bool{}}
 	if len(data) > maxFile {
-		d.add(place{file: path}, fmt.Sprintf("the file is larger than %d KiB", maxFile>>10), "split own content into content.dir")
+		d.add(place{file: path}, fmt.Sprintf("the file is larger than %d KiB", maxFile>>10), "shorten it")
 	} else if root := d.parse(data); root != nil {
 		d.value(root, reflect.ValueOf(c).Elem(), field{})
 	}
@@ -94,13 +95,21 @@ func (f field) child(name string, tag reflect.StructTag) field {
 	if f.path != "" {
 		c.path = f.path + "." + name
 	}
-	if s, ok := tag.Lookup("enum"); ok {
-		c.enum = strings.Split(s, ",")
-	}
-	if s, ok := tag.Lookup("later"); ok {
-		c.later = strings.Split(s, ",")
-	}
+	c.enum, c.later = split(tag.Get("enum")), split(tag.Get("later"))
 	return c
+}
+
+// split returns the words of a tag.
+func split(tag string) []string {
+	if tag == "" {
+		return nil
+	}
+	return strings.Split(tag, ",")
+}
+
+// choices are the words that one can write in this version.
+func choices(enum, later []string) []string {
+	return slices.DeleteFunc(slices.Clone(enum), func(w string) bool { return w == "" || slices.Contains(later, w) })
 }
 
 // decoder writes a syntax tree into a Config and collects what is wrong.
