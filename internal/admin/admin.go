@@ -193,6 +193,8 @@ type Model struct {
 	CacheWrite string   `json:"cache_write_usd_per_1k" doc:"empty: charged as input"`
 	ImageUSD   string   `json:"usd_per_image" doc:"empty: makes none, or no price is known"`
 	Source     string   `json:"source" doc:"where the price comes from"`
+	BaseID     string   `json:"base_id" doc:"the id that scopes, limits and records go by: without the geo prefix"`
+	Geo        string   `json:"geo" doc:"where a geo profile runs it: us, eu, global, …; empty: the region that is asked"`
 }
 
 // Limit is how much of one limit one key of it has used.
@@ -244,6 +246,9 @@ const (
 	ExportInvocations = "invocations" // AWS's model invocation log, one call a line
 	ExportCloudTrail  = "cloudtrail"  // CloudTrail records
 )
+
+// ExportForms are the forms of an export, the default first.
+var ExportForms = []string{ExportInvocations, ExportCloudTrail}
 
 // Info is about the running program.
 type Info struct {

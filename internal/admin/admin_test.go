@@ -20,6 +20,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
+
+	"gatehouse/internal/bedrock/model"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -412,6 +414,28 @@ func FuzzMatch(f *testing.F) {
 	})
 }
 
+// TestModelRows: a row says what its id stands for, in a list and alone.
+func TestModelRows(t *testing.T) {
+	rows := map[string]Model{}
+	for _, m := range ModelRows(model.Default()) {
+		rows[m.ID] = m
+	}
+	for _, tt := range []struct{ id, row, base, geo string }{
+		{"amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0", ""},
+		{"us.amazon.nova-premier-v1:0", "us.amazon.nova-premier-v1:0", "amazon.nova-premier-v1:0", "us"},
+		{"ca.amazon.titan-text-lite-v1", "amazon.titan-text-lite-v1", "amazon.titan-text-lite-v1", "ca"},
+		{"arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0", ""},
+	} {
+		got, err := ModelRow(model.Default(), tt.id)
+		if err != nil || got.ID != tt.row || got.BaseID != tt.base || got.Geo != tt.geo {
+			t.Errorf("%s: got %s, %s, %s, %v, want %v", tt.id, got.ID, got.BaseID, got.Geo, err, tt)
+		}
+		if listed := rows[tt.id]; tt.id == tt.row && !cmp.Equal(listed, got) {
+			t.Errorf("%s: listed as %+v, shown as %+v", tt.id, listed, got)
+		}
+	}
+}
+
 func TestDecimal(t *testing.T) {
 	for _, tt := range []struct {
 		n    int64
@@ -436,6 +460,12 @@ func TestPaste(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, got)
 		}
+	}
+	invited := IssuedUser{User: User{Name: "bob@example.com"}, Invitation: "planted-code"}
+	want := "curl -sS --cacert '/it'\\''s/ca.pem' https://127.0.0.1:8443/prod/v1/auth/user/register -H 'Content-Type: application/json'" +
+		` -d '{"email":"bob@example.com","password":"CHOOSE ONE","invitation":"planted-code"}'` + "\n"
+	if got := Redeem(Info{Endpoint: "https://127.0.0.1:8443", CAFile: "/it's/ca.pem"}, "/prod", invited); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 	if got := Paste(Info{Region: "us-east-1"}, IssuedKey{}); strings.Contains(got, "KEY") {
 		t.Errorf("without a key the block names one:\n%s", got)

@@ -21,6 +21,10 @@ const (
 	TokenFile  = "admin.token"
 )
 
+// StateFile holds the accounts of a data directory: where it is missing, there
+// is none.
+const StateFile = "state.db"
+
 // maxSocketPath is what a socket's address holds on the systems we run on.
 const maxSocketPath = 103
 

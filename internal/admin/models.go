@@ -13,7 +13,11 @@ func ModelRows(t *model.Table) []Model {
 	all := t.All()
 	rows := make([]Model, len(all))
 	for i, m := range all {
-		rows[i] = modelRow(m)
+		ref, err := t.Resolve(m.ID)
+		if err != nil { // every row of the table resolves to itself
+			ref = model.Ref{ID: m.ID, Model: m}
+		}
+		rows[i] = modelRow(ref)
 	}
 	return rows
 }
@@ -24,13 +28,15 @@ func ModelRow(t *model.Table, id string) (Model, error) {
 	if err != nil {
 		return Model{}, ErrNotFound.Say("no model is known as %q: see `gatehouse models list`, or profiles in the configuration for ARNs", id)
 	}
-	return modelRow(ref.Model), nil
+	return modelRow(ref), nil
 }
 
-func modelRow(m *model.Model) Model {
+func modelRow(ref model.Ref) Model {
+	m := ref.Model
 	row := Model{
 		ID: m.ID, Provider: m.Provider, Family: m.Family, Input: m.In, Output: m.Out,
 		Context: m.Context, MaxOutput: m.MaxOutput, Priced: m.Price.Known, Source: m.Source,
+		BaseID: ref.ID, Geo: ref.Geo,
 	}
 	if m.Price.Known {
 		row.InputUSD, row.OutputUSD = usd(m.Price.Input), usd(m.Price.Output)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gatehouse/internal/config"
 )
 
 // OpenAPI returns the OpenAPI 3.1 document, made from the table of routes and
@@ -27,6 +29,10 @@ func OpenAPI() map[string]any {
 			"title":       "Gatehouse admin API",
 			"version":     "1",
 			"description": "Served on the admin listener, with the admin token, and on the socket in the data directory, without.",
+		},
+		"servers": []any{
+			map[string]any{"url": "/", "description": "Where this document was served."},
+			map[string]any{"url": "http://" + config.Default().AdminListen, "description": "The default of admin_listen."},
 		},
 		"paths": paths,
 		"components": map[string]any{
@@ -73,7 +79,11 @@ func (g *generator) params(r *route) []any {
 		}
 	}
 	for _, p := range r.query {
-		out = append(out, map[string]any{"name": p.name, "in": "query", "description": p.doc, "schema": map[string]any{"type": "string"}})
+		schema := map[string]any{"type": "string"}
+		if p.words != nil {
+			schema["enum"], schema["default"] = p.words, p.words[0]
+		}
+		out = append(out, map[string]any{"name": p.name, "in": "query", "description": p.doc, "schema": schema})
 	}
 	return out
 }

@@ -35,6 +35,17 @@ func Credentials(k IssuedKey) string {
 		"\nexport GATEHOUSE_API_KEY=" + quote(k.APIKey) + "\n"
 }
 
+// Redeem returns the request with which an invited user sets a password. What
+// to choose is for the user to write in.
+func Redeem(info Info, basePath string, u IssuedUser) string {
+	curl := "curl -sS"
+	if info.CAFile != "" {
+		curl += " --cacert " + quote(info.CAFile)
+	}
+	body := fmt.Sprintf(`{"email":%q,"password":"CHOOSE ONE","invitation":%q}`, u.Name, u.Invitation) // names and codes are plain ASCII
+	return curl + " " + quote(info.Endpoint+basePath+"/v1/auth/user/register") + " -H 'Content-Type: application/json' -d " + quote(body) + "\n"
+}
+
 // quote makes s one word of a shell.
 func quote(s string) string {
 	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+=,") == "" {

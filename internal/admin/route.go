@@ -25,7 +25,10 @@ type route struct {
 }
 
 // param is a query parameter. Those that the table does not name are refused.
-type param struct{ name, doc string }
+type param struct {
+	name, doc string
+	words     []string // that it may be, the default first; nil: any text
+}
 
 // input is what a request brings.
 type input struct {
@@ -115,9 +118,9 @@ var routes = []route{
 		do: func(ctx context.Context, s *service, _ *input) (any, error) { return list(s.API.VerifyJournal(ctx)) }},
 	{method: "GET", path: "/api/v1/journal/export", name: "exportJournal", summary: "Calls as AWS would have logged them, one JSON record a line.", answer: stream(nil),
 		query: []param{
-			{"as", "invocations (the default) or cloudtrail"},
-			{"from", "RFC 3339: no earlier calls"},
-			{"to", "RFC 3339: only earlier calls"}},
+			{"as", "the form of the records", ExportForms},
+			{"from", "RFC 3339: no earlier calls", nil},
+			{"to", "RFC 3339: only earlier calls", nil}},
 		do: exportJournal},
 }
 
@@ -129,10 +132,10 @@ type Health struct {
 func exportJournal(ctx context.Context, s *service, in *input) (any, error) {
 	e := Export{As: in.query.Get("as")}
 	if e.As == "" {
-		e.As = ExportInvocations
+		e.As = ExportForms[0]
 	}
-	if e.As != ExportInvocations && e.As != ExportCloudTrail {
-		return nil, ErrInvalid.Say("as: write %s or %s", ExportInvocations, ExportCloudTrail)
+	if !slices.Contains(ExportForms, e.As) {
+		return nil, ErrInvalid.Say("as: write %s", strings.Join(ExportForms, " or "))
 	}
 	for name, t := range map[string]*time.Time{"from": &e.From, "to": &e.To} {
 		if v := in.query.Get(name); v != "" {
