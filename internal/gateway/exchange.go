@@ -29,6 +29,7 @@ type exchange struct {
 
 	authenticated bool
 	started       bool      // the head has been sent
+	aborted       bool      // a stream did not end whole: the connection goes
 	deadline      time.Time // of the last write, set at most once a second
 }
 
@@ -65,6 +66,8 @@ func checkRequest(r *http.Request) *call.Refusal {
 		return call.BadMethod.With("method " + strconv.Quote(r.Method))
 	case fields > maxFields:
 		return call.HeadersTooLarge.With("too many header fields")
+	case len(r.Header["Content-Length"]) > 1:
+		return call.BadRequest.With("two Content-Length fields")
 	case len(r.TransferEncoding) > 0:
 		return call.LengthRequired.With("Transfer-Encoding")
 	case !validHost([]byte(r.Host)) && r.ProtoMajor > 1:
@@ -171,6 +174,9 @@ func (x *exchange) Frames(raw []byte, flush bool) error {
 func (x *exchange) Finish(res *call.Result) {
 	x.w.Header()["X-Gatehouse-Cost"] = []string{strconv.FormatInt(res.Cost, 10)}
 }
+
+// Abort ends a streamed answer that is not whole.
+func (x *exchange) Abort() { x.aborted = true }
 
 // Part records frames that have been sent, so that a long stream needs little memory.
 func (x *exchange) Part(frames []byte) error { return x.g.o.Record.Part(x.call, frames) }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/internal/call"
@@ -38,8 +39,12 @@ type framedConn struct {
 	body    int64  // bytes of the body still to pass
 	opaque  bool   // HTTP/2 with prior knowledge: passes untouched
 	started bool   // the first bytes have been looked at
-	err     error  // after a refusal; a deadline's error is not the end
-	tls     *tls.ConnectionState
+	// busy is from the head of a request until its answer has been sent. Once the
+	// body has passed, only net/http's watch over the caller reads: it learns that
+	// the connection ended, and nothing of a head that waits behind.
+	busy atomic.Bool
+	err  error // after a refusal; a deadline's error is not the end
+	tls  *tls.ConnectionState
 }
 
 func (f *framedConn) Read(p []byte) (int, error) {
@@ -70,11 +75,41 @@ func (f *framedConn) Read(p []byte) (int, error) {
 			return f.Conn.Read(p)
 		case f.err != nil:
 			return 0, f.err
+		case f.busy.Load():
+			return 0, f.watch()
 		}
 		if err := f.next(); err != nil {
 			return 0, err
 		}
 	}
+}
+
+// errPipelined ends a caller who sends a whole head's worth and more behind a
+// request that is being answered.
+var errPipelined = errors.New("gateway: too much sent behind a request")
+
+// watch waits for the connection's end, or for the deadline by which net/http
+// ends the watch, and keeps what arrives.
+func (f *framedConn) watch() error {
+	for len(f.head) <= maxHead {
+		if err := f.more(); err != nil {
+			return err
+		}
+	}
+	return errPipelined
+}
+
+// more reads once into head. No bytes and no error do not happen together.
+func (f *framedConn) more() error {
+	if cap(f.head)-len(f.head) < 512 {
+		f.head = append(make([]byte, 0, max(2<<10, 2*cap(f.head))), f.head...)
+	}
+	n, err := f.Conn.Read(f.head[len(f.head):cap(f.head)])
+	f.head = f.head[:len(f.head)+n]
+	if n > 0 {
+		return nil
+	}
+	return err
 }
 
 // consume drops n bytes from the front, keeping the buffer's capacity.
@@ -105,6 +140,7 @@ func (f *framedConn) next() error {
 					return f.refuse(ref)
 				}
 				f.ready, f.body = end, n
+				f.busy.Store(true)
 				return nil
 			}
 			if len(f.head) > maxHead {
@@ -112,15 +148,9 @@ func (f *framedConn) next() error {
 			}
 			from = max(0, len(f.head)-3)
 		}
-		if cap(f.head)-len(f.head) < 512 {
-			f.head = append(make([]byte, 0, max(2<<10, 2*cap(f.head))), f.head...)
-		}
-		n, err := f.Conn.Read(f.head[len(f.head):cap(f.head)])
-		f.head = f.head[:len(f.head)+n]
-		if n == 0 && err != nil {
-			if err == io.EOF && len(f.head) > 0 {
-				return io.ErrUnexpectedEOF
-			}
+		if err := f.more(); err == io.EOF && len(f.head) > 0 {
+			return io.ErrUnexpectedEOF
+		} else if err != nil {
 			return err
 		}
 	}
@@ -223,9 +253,12 @@ func checkRequestLine(line []byte) (http10 bool, _ *call.Refusal) {
 	if !ok || !ok2 || len(target) == 0 || !isToken(method) {
 		return false, call.BadRequest.With("malformed request line")
 	}
-	for _, b := range target {
-		if b <= 0x20 || b == 0x7f {
+	for i, b := range target {
+		switch {
+		case b <= 0x20 || b == 0x7f:
 			return false, call.BadRequest.With("control character in the request target")
+		case b == '%' && (i+2 >= len(target) || !hexDigit(target[i+1]) || !hexDigit(target[i+2])):
+			return false, call.BadRequest.With("malformed escape in the request target")
 		}
 	}
 	switch string(version) {

@@ -59,6 +59,8 @@ var heads = []struct {
 	{"H27 TRACE", "TRACE / HTTP/1.1\r\nHost: gate\r\n\r\n", 405},
 	{"H27 lower case", "post / HTTP/1.1\r\nHost: gate\r\n\r\n", 405},
 	{"H27 space", "GE T / HTTP/1.1\r\nHost: gate\r\n\r\n", 400},
+	{"P04 bad escape", "POST /model/%zz/converse HTTP/1.1\r\nHost: gate\r\n\r\n", 400},
+	{"P04 cut escape", "POST /model/a%2 HTTP/1.1\r\nHost: gate\r\n\r\n", 400},
 	{"P05 control in target", "GET /a\x01b HTTP/1.1\r\nHost: gate\r\n\r\n", 400},
 	{"P08 absolute form", "GET http://evil/ HTTP/1.1\r\nHost: gate\r\n\r\n", 400},
 	{"P09 no Host", "GET / HTTP/1.1\r\nX: y\r\n\r\n", 400},
@@ -89,6 +91,24 @@ func piped(t *testing.T, input string, step int, refused *call.Reason) *framedCo
 	}}
 }
 
+// served reads f as net/http does that answers each request at once.
+func served(f *framedConn) (all []byte, err error) {
+	p := make([]byte, 512)
+	for {
+		if f.ready == 0 && f.body == 0 {
+			f.busy.Store(false)
+		}
+		n, err := f.Read(p)
+		all = append(all, p[:n]...)
+		if err == io.EOF {
+			return all, nil
+		}
+		if err != nil {
+			return all, err
+		}
+	}
+}
+
 func TestFraming(t *testing.T) {
 	status := map[call.Reason]int{"": 0}
 	for _, r := range []*call.Refusal{call.BadRequest, call.BadMethod, call.BadVersion, call.LengthRequired, call.HeadersTooLarge, call.ExpectationBad} {
@@ -98,7 +118,7 @@ func TestFraming(t *testing.T) {
 		for _, step := range []int{1, 7, 4096} {
 			var reason call.Reason
 			f := piped(t, tt.head, step, &reason)
-			got, err := io.ReadAll(f)
+			got, err := served(f)
 			if status[reason] != tt.want {
 				t.Errorf("%s, %d bytes at a time: refused with %q (%v), want status %d", tt.id, step, reason, err, tt.want)
 			}
@@ -121,7 +141,7 @@ func TestFramingPipeline(t *testing.T) {
 	for _, step := range []int{1, 5, 64, 4096} {
 		var reason call.Reason
 		f := piped(t, first+second+bad, step, &reason)
-		got, err := io.ReadAll(f)
+		got, err := served(f)
 		if string(got) != first+second || !errors.Is(err, errRefusedHead) || reason != "length_required" {
 			t.Errorf("%d bytes at a time: got %q, %v, reason %q", step, got, err, reason)
 		}
@@ -132,7 +152,7 @@ func TestFramingPassesHTTP2(t *testing.T) {
 	input := preface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "whatever\n\n follows"
 	for _, step := range []int{1, 24, 4096} {
 		var reason call.Reason
-		got, err := io.ReadAll(piped(t, input, step, &reason))
+		got, err := served(piped(t, input, step, &reason))
 		if string(got) != input || err != nil || reason != "" {
 			t.Errorf("%d bytes at a time: got %q, %v, reason %q", step, got, err, reason)
 		}
@@ -150,7 +170,7 @@ func FuzzFraming(f *testing.F) {
 			return // no pieces, or more than is ever read
 		}
 		var reason call.Reason
-		got, err := io.ReadAll(piped(t, input, step, &reason))
+		got, err := served(piped(t, input, step, &reason))
 		if !strings.HasPrefix(input, string(got)) {
 			t.Fatalf("the server saw %q of %q", got, input)
 		}
@@ -187,5 +207,31 @@ func TestFramingSurvivesDeadline(t *testing.T) {
 	got := make([]byte, len(head))
 	if _, err := io.ReadFull(f, got); err != nil || string(got) != head {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// While a request is being answered, net/http watches the connection for its
+// end. What waits behind the request, even a head that will be refused, is not
+// looked at before the answer is out: a refusal would be written into it.
+func TestFramingWatch(t *testing.T) {
+	first := "GET /one HTTP/1.1\r\nHost: gate\r\n\r\n"
+	for name, tt := range map[string]struct {
+		behind string
+		want   error
+	}{
+		"nothing":        {"", io.EOF},
+		"a good head":    {first, io.EOF},
+		"a bad head":     {"GET / HTTP/1.1\r\nX: y\r\n\r\n", io.EOF},
+		"far too much":   {strings.Repeat("x", 2*maxHead), errPipelined},
+		"half a request": {first[:9], io.EOF},
+	} {
+		var reason call.Reason
+		f := piped(t, first+tt.behind, 4096, &reason)
+		if _, err := io.ReadFull(f, make([]byte, len(first))); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := f.Read(make([]byte, 1)); n != 0 || !errors.Is(err, tt.want) || reason != "" {
+			t.Errorf("%s behind: watch returned %d bytes, %v, refused with %q, want %v", name, n, err, reason, tt.want)
+		}
 	}
 }

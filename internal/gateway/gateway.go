@@ -71,7 +71,8 @@ type Gateway struct {
 
 const (
 	maxBody         = 25_000_000 // InvokeModel's own bound
-	strangersBudget = 128 << 20
+	strangersBody   = 64 << 10
+	strangersBudget = 64 << 20
 	callersBudget   = 1 << 30
 )
 
@@ -100,6 +101,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ref := g.enter(x)
 	if ref == nil && x.route.handler != nil {
 		x.commonHeaders()
+		r.Body = read.Paced(w, r)
 		x.route.handler(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 		return
 	}
@@ -108,6 +110,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if ref != nil {
 		g.refuse(x, ref)
+	}
+	if x.aborted { // the caller must not take a part for the whole
+		panic(http.ErrAbortHandler)
 	}
 }
 
@@ -133,16 +138,13 @@ func (g *Gateway) serve(x *exchange) *call.Refusal {
 	if ref != nil {
 		return ref
 	}
-	if x.held, ref = g.strangers.Body(x.w, x.r, c, maxBody); ref != nil {
+	if ref := g.body(x, &pending); ref != nil {
 		return ref
 	}
 	if ref := pending.Finish(c.BodySHA256); ref != nil {
 		return ref
 	}
 	x.authenticated, c.CallerARN = true, c.Principal.ARN(g.o.Account)
-	if ref := x.held.Move(&g.callers); ref != nil {
-		return ref
-	}
 	if ref := g.o.Read.Parse(c); ref != nil {
 		return ref
 	}
@@ -162,6 +164,20 @@ func (g *Gateway) serve(x *exchange) *call.Refusal {
 	}
 	g.admitted(x)
 	return nil
+}
+
+// body reads the body. Whoever shows no key that exists has a small one, from
+// the strangers' budget: many of them cannot keep a caller's body out.
+func (g *Gateway) body(x *exchange, p *auth.Pending) (ref *call.Refusal) {
+	if p.Known() {
+		x.held, ref = g.callers.Body(x.w, x.r, x.call, maxBody)
+		return ref
+	}
+	x.held, ref = g.strangers.Body(x.w, x.r, x.call, strangersBody)
+	if ref == call.BodyTooLarge {
+		return call.UnknownKey.With("a long body behind an unknown key")
+	}
+	return ref
 }
 
 // admitted makes the call. Whatever happens, also a panic, it is settled and

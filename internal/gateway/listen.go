@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -18,8 +19,9 @@ const (
 	idleTimeout       = 75 * time.Second
 	handshakeTimeout  = 5 * time.Second
 	maxStreams        = 100   // of one HTTP/2 connection
-	maxConns          = 20000 // in all
-	maxConnsPerIP     = 4096
+	maxConns          = 20000 // in all, if there are descriptors for so many
+	maxConnsPerIP     = 4096  // of one address, or /64 of IPv6
+	reservedFiles     = 256   // descriptors that connections never take
 )
 
 type connKey struct{}
@@ -39,6 +41,11 @@ func NewServer(g *Gateway, log *slog.Logger) *http.Server {
 			MaxReceiveBufferPerStream:     64 << 10,
 			MaxReceiveBufferPerConnection: 1 << 20,
 			WriteByteTimeout:              30 * time.Second,
+		},
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if f, ok := c.(*framedConn); ok && state == http.StateIdle {
+				f.busy.Store(false)
+			}
 		},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if f, ok := c.(*framedConn); ok && f.tls != nil {
@@ -73,6 +80,8 @@ type Listener struct {
 	done  chan struct{}
 	once  sync.Once
 
+	max int // connections in all
+
 	mu    sync.Mutex
 	total int
 	perIP map[netip.Addr]int
@@ -80,7 +89,7 @@ type Listener struct {
 
 // NewListener wraps inner; conf is nil for plain HTTP.
 func NewListener(inner net.Listener, conf *tls.Config, g *Gateway) *Listener {
-	l := &Listener{Listener: inner, g: g, tls: conf, ready: make(chan net.Conn), done: make(chan struct{}), perIP: map[netip.Addr]int{}}
+	l := &Listener{Listener: inner, g: g, tls: conf, ready: make(chan net.Conn), done: make(chan struct{}), max: connLimit(), perIP: map[netip.Addr]int{}}
 	if conf != nil {
 		l.tls = conf.Clone()
 		l.tls.NextProtos = []string{"h2", "http/1.1"}
@@ -157,12 +166,27 @@ func (l *Listener) hand(c net.Conn) {
 	}
 }
 
+// connLimit leaves every caller's connection one to the upstream, and the
+// journal and state their files: a process without descriptors records nothing.
+func connLimit() int {
+	var files syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) != nil {
+		return 1024
+	}
+	return int(min(maxConns, max(16, (int64(min(files.Cur, 1<<30))-reservedFiles)/2)))
+}
+
 // count admits c under the connection caps.
 func (l *Listener) count(c net.Conn) (net.Conn, bool) {
 	ip := remoteIP(c.RemoteAddr().String())
+	if ip.Is6() {
+		if p, err := ip.Prefix(64); err == nil {
+			ip = p.Addr()
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.total >= maxConns || l.perIP[ip] >= maxConnsPerIP {
+	if l.total >= l.max || l.perIP[ip] >= maxConnsPerIP {
 		return nil, false
 	}
 	l.total++

@@ -143,6 +143,16 @@ func (a *Authenticator) Begin(c *call.Call, r *http.Request) (Pending, *call.Ref
 	return p, nil
 }
 
+// Known reports whether the credential names a live key or has been verified
+// already. Of anybody else a caller of Finish reads no long body.
+func (p *Pending) Known() bool {
+	if p.a == nil {
+		return p.c != nil && p.c.Principal != nil
+	}
+	_, _, known := p.a.o.Keys.SigningKey(call.KeyID(p.signed.KeyID), p.signed.Date, p.signed.Region, p.signed.Service)
+	return known
+}
+
 // Finish verifies the signature over the body, whose hash is given, and sets
 // the call's Principal. After a bearer credential there is nothing left to do.
 func (p *Pending) Finish(bodySHA256 [32]byte) *call.Refusal {

@@ -13,9 +13,11 @@ import (
 )
 
 const (
-	bodyGrace   = 5 * time.Second // before the pace of a body is judged
-	bodyPerByte = time.Second / 1024
-	smallBody   = 64 << 10 // buffers up to this size are kept for reuse
+	paceWindow = 5 * time.Second // in each of these a body brings paceBytes, or its end
+	paceBytes  = 5 << 10
+	bodyTime   = time.Minute // for all of a body, and a second more for each bodyRate bytes
+	bodyRate   = 256 << 10
+	smallBody  = 64 << 10 // buffers up to this size are kept for reuse
 )
 
 // Budget bounds the bytes of all request bodies that no caller has yet been
@@ -44,9 +46,8 @@ type Held struct {
 	pooled *[]byte
 }
 
-// Body reads r's whole body into c.Body, at most max bytes, no slower than a
-// kibibyte a second after a grace. The caller frees what was read when the call
-// is over, also after a refusal.
+// Body reads r's whole body into c.Body, at most max bytes and no slower than
+// Paced. The caller frees what was read when the call is over, also after a refusal.
 func (b *Budget) Body(w http.ResponseWriter, r *http.Request, c *call.Call, max int64) (Held, *call.Refusal) {
 	h := Held{budget: b}
 	ref := h.fetch(w, r, max)
@@ -55,16 +56,6 @@ func (b *Budget) Body(w http.ResponseWriter, r *http.Request, c *call.Call, max 
 		c.OriginalSHA256 = c.BodySHA256
 	}
 	return h, ref
-}
-
-// Move counts the body against another budget: that of authenticated callers.
-func (h *Held) Move(to *Budget) *call.Refusal {
-	if !to.take(h.bytes) {
-		return call.Overloaded.With("the budget of request bodies is spent")
-	}
-	h.budget.used.Add(-h.bytes)
-	h.budget = to
-	return nil
 }
 
 // Free gives memory and budget back; the zero Held has none. The body must not
@@ -91,27 +82,26 @@ func (h *Held) fetch(w http.ResponseWriter, r *http.Request, max int64) *call.Re
 	}
 	h.pooled = buffers.Get().(*[]byte)
 	h.buf = (*h.pooled)[:0]
-	rc := http.NewResponseController(w)
-	start := time.Now()
+	body := Paced(w, r)
 	for {
 		if len(h.buf) == cap(h.buf) {
 			grown := make([]byte, len(h.buf), min(2*int64(cap(h.buf)), max+1))
 			copy(grown, h.buf)
 			h.buf = grown
 		}
-		allowed := bodyGrace + time.Duration(len(h.buf))*bodyPerByte
-		rc.SetReadDeadline(start.Add(allowed))
-		got, err := r.Body.Read(h.buf[len(h.buf):cap(h.buf)])
+		got, err := body.Read(h.buf[len(h.buf):cap(h.buf)])
 		h.buf = h.buf[:len(h.buf)+got]
 		if ref := h.account(int64(got), max); ref != nil {
 			return ref
 		}
-		if err == io.EOF || n > 0 && int64(len(h.buf)) == n {
-			rc.SetReadDeadline(time.Time{})
+		switch {
+		case err == io.EOF:
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return bodyError(err)
+		case n > 0 && int64(len(h.buf)) == n:
+			body.release()
+			return nil
 		}
 	}
 }
@@ -121,7 +111,7 @@ func (h *Held) account(got, max int64) *call.Refusal {
 		return call.BodyTooLarge
 	}
 	if !h.budget.take(got) {
-		return call.Overloaded.With("the budget of unauthenticated request bodies is spent")
+		return call.Overloaded.With("the budget of request bodies is spent")
 	}
 	h.bytes += got
 	return nil
@@ -133,3 +123,40 @@ func bodyError(err error) *call.Refusal {
 	}
 	return call.BadRequest.With("body ended early")
 }
+
+// PacedBody is a request's body that must keep coming: a kibibyte a second, and
+// the whole in a minute or so. A stall is an error of the read.
+type PacedBody struct {
+	io.ReadCloser
+	rc     *http.ResponseController
+	end    time.Time // of all
+	window time.Time // beginning of the current one
+	got    int       // bytes in it
+}
+
+// Paced returns r's body, paced.
+func Paced(w http.ResponseWriter, r *http.Request) *PacedBody {
+	now := time.Now()
+	more := time.Duration(max(r.ContentLength, 0)) * time.Second / bodyRate
+	return &PacedBody{ReadCloser: r.Body, rc: http.NewResponseController(w), end: now.Add(bodyTime + more), window: now}
+}
+
+func (p *PacedBody) Read(b []byte) (int, error) {
+	if p.got >= paceBytes {
+		p.window, p.got = time.Now(), 0
+	}
+	deadline := p.window.Add(paceWindow)
+	if deadline.After(p.end) {
+		deadline = p.end
+	}
+	p.rc.SetReadDeadline(deadline)
+	n, err := p.ReadCloser.Read(b)
+	p.got += n
+	if err == io.EOF {
+		p.release()
+	}
+	return n, err
+}
+
+// release lifts the deadline once the body has been read.
+func (p *PacedBody) release() { p.rc.SetReadDeadline(time.Time{}) }
