@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 
 	"gatehouse/internal/bedrock/eventstream"
 	"gatehouse/internal/call"
+	"gatehouse/internal/config"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/testkit/disk"
 )
@@ -156,30 +158,34 @@ func TestChatQuota(t *testing.T) {
 	}
 }
 
-// What Bedrock refused before working is given back; what it may have worked on is not.
+// What Bedrock refused before working is given back to the day, though not to
+// the rate, which bounds what reaches it; what it may have worked on is not.
 func TestQuotaIsReturned(t *testing.T) {
-	g := startGate(t, func(g *gate) { g.config.Limits[0].Max = 10 })
-	remaining := func() string {
-		resp, _ := g.converse(t, g.apiKey("main"), "converse", "hello")
-		return resp.Header.Get("X-Ratelimit-Remaining")
-	}
-	if got := remaining(); got != "9" {
-		t.Fatalf("%s left after the first call, want 9", got)
-	}
-	g.fault(t, "429:times=3")
-	for range 3 {
-		if resp, body := g.converse(t, g.apiKey("main"), "converse", "hello"); resp.StatusCode != 429 {
-			t.Errorf("got %d %s", resp.StatusCode, body)
+	g := startGate(t, func(g *gate) {
+		g.config.Limits[0].Max = 20
+		g.config.Limits = append(g.config.Limits, config.Limit{Name: "daily", Per: []string{"user"}, Measure: "requests", Max: 10, Window: "day", Action: "refuse"})
+	})
+	left := regexp.MustCompile(`"(\w+)";r=(\d+)`)
+	expect := func(status int, want string) {
+		t.Helper()
+		resp, body := g.converse(t, g.apiKey("main"), "converse", "hello")
+		var got []string
+		for _, m := range left.FindAllStringSubmatch(resp.Header.Get("Ratelimit"), -1) {
+			got = append(got, m[1]+" "+m[2])
+		}
+		if s := strings.Join(got, ", "); resp.StatusCode != status || s != want {
+			t.Errorf("got %d %s, left %s; want %d, left %s", resp.StatusCode, body, s, status, want)
 		}
 	}
-	if got := remaining(); got != "8" {
-		t.Errorf("%s left: a throttle by Bedrock was charged, want 8", got)
-	}
+	expect(200, "daily 9, requests 19")
+	g.fault(t, "429:times=3")
+	expect(429, "daily 8, requests 18")
+	expect(429, "daily 8, requests 17") // the day gave the last one back, the rate did not
+	expect(429, "daily 8, requests 16")
+	expect(200, "daily 8, requests 15")
 	g.fault(t, "424:times=1")
-	g.converse(t, g.apiKey("main"), "converse", "hello")
-	if got := remaining(); got != "6" {
-		t.Errorf("%s left: a failed model run must be charged, want 6", got)
-	}
+	expect(424, "daily 7, requests 14")
+	expect(200, "daily 6, requests 13") // a failed model run must be charged
 }
 
 // A refusal by a rate limit is what the SDKs retry, and says when.

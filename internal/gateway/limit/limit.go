@@ -20,7 +20,11 @@
 //     of the clock passed in; a clock that steps back over midnight finds the
 //     old day's count again. Sliding windows follow the monotonic clock and do
 //     not notice steps.
-//   - A refusal takes nothing.
+//   - A refusal takes nothing. What was admitted and then found upstream broken
+//     or throttling goes back to the day and the month, which are what a user is
+//     owed, and never to a sliding window, which bounds what reaches upstream:
+//     whoever provokes errors there must not get to send without bound.
+//     [Limiter.Release] gives back everything, since nothing was sent.
 //   - Memory is bounded: a limit keeps at most Options.MaxKeys buckets. Only
 //     idle ones are forgotten, those whose counts have left the window. When
 //     all are in use, callers that would need another are refused.
@@ -128,18 +132,18 @@ func Merge(base, own []Limit) []Limit {
 
 // measure is what a limit counts.
 type measure struct {
-	ask    func(c *call.Call) int64               // what a call may come to
-	settle func(held int64, r *call.Result) int64 // what is kept in the end
+	ask    func(c *call.Call) int64                         // what a call may come to
+	settle func(held int64, w Window, r *call.Result) int64 // what is kept in the end
 }
 
 var measures = map[string]measure{
 	"requests": {
 		ask: func(*call.Call) int64 { return 1 },
-		settle: func(held int64, r *call.Result) int64 {
-			if r.Worked {
-				return held
+		settle: func(held int64, w Window, r *call.Result) int64 {
+			if w < 0 && !r.Worked {
+				return 0
 			}
-			return 0
+			return held
 		},
 	},
 }

@@ -182,31 +182,32 @@ func TestSettle(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		end  func(l *limit.Limiter, c *call.Call)
-		want int64
+		day  int64
+		rate int64
 	}{
-		{"open", func(*limit.Limiter, *call.Call) {}, 2},
-		{"worked", func(l *limit.Limiter, c *call.Call) { l.Settle(c, worked, noon) }, 2},
-		{"did no work", func(l *limit.Limiter, c *call.Call) { l.Settle(c, idle, noon) }, 1},
-		{"no work, twice", func(l *limit.Limiter, c *call.Call) { l.Settle(c, idle, noon); l.Settle(c, idle, noon) }, 1},
-		{"worked, then not", func(l *limit.Limiter, c *call.Call) { l.Settle(c, worked, noon); l.Settle(c, idle, noon) }, 2},
-		{"released", func(l *limit.Limiter, c *call.Call) { l.Release(c) }, 1},
-		{"released twice", func(l *limit.Limiter, c *call.Call) { l.Release(c); l.Release(c) }, 1},
-		{"worked, then released", func(l *limit.Limiter, c *call.Call) { l.Settle(c, worked, noon); l.Release(c) }, 2},
-		{"reserved twice", func(l *limit.Limiter, c *call.Call) { l.Reserve(c, noon) }, 2},
-		{"reserved twice, released once", func(l *limit.Limiter, c *call.Call) { l.Reserve(c, noon); l.Release(c) }, 1},
+		{"open", func(*limit.Limiter, *call.Call) {}, 2, 2},
+		{"worked", func(l *limit.Limiter, c *call.Call) { l.Settle(c, worked, noon) }, 2, 2},
+		{"did no work", func(l *limit.Limiter, c *call.Call) { l.Settle(c, idle, noon) }, 1, 2},
+		{"no work, twice", func(l *limit.Limiter, c *call.Call) { l.Settle(c, idle, noon); l.Settle(c, idle, noon) }, 1, 2},
+		{"worked, then not", func(l *limit.Limiter, c *call.Call) { l.Settle(c, worked, noon); l.Settle(c, idle, noon) }, 2, 2},
+		{"released", func(l *limit.Limiter, c *call.Call) { l.Release(c) }, 1, 1},
+		{"released twice", func(l *limit.Limiter, c *call.Call) { l.Release(c); l.Release(c) }, 1, 1},
+		{"worked, then released", func(l *limit.Limiter, c *call.Call) { l.Settle(c, worked, noon); l.Release(c) }, 2, 2},
+		{"reserved twice", func(l *limit.Limiter, c *call.Call) { l.Reserve(c, noon) }, 2, 2},
+		{"reserved twice, released once", func(l *limit.Limiter, c *call.Call) { l.Reserve(c, noon); l.Release(c) }, 1, 1},
 		{"a late reader of the clock, released", func(l *limit.Limiter, c *call.Call) {
 			late := newCall("ann")
 			l.Reserve(late, noon.Add(-10*time.Second))
 			l.Release(late)
-		}, 2},
-		{"long after", func(l *limit.Limiter, c *call.Call) { l.Settle(c, idle, noon.Add(48*time.Hour)) }, 1},
+		}, 2, 2},
+		{"long after", func(l *limit.Limiter, c *call.Call) { l.Settle(c, idle, noon.Add(48*time.Hour)) }, 1, 2},
 	} {
 		l := newLimiter(t, noon, perUser("day", 9, limit.Day), perUser("rate", 9, minute))
 		l.Reserve(newCall("ann"), noon)
 		c := newCall("ann")
 		l.Reserve(c, noon)
 		tt.end(l, c)
-		if diff := cmp.Diff(map[string]int64{"day ann": tt.want, "rate ann": tt.want}, counts(l, noon)); diff != "" {
+		if diff := cmp.Diff(map[string]int64{"day ann": tt.day, "rate ann": tt.rate}, counts(l, noon)); diff != "" {
 			t.Errorf("%s: %s", tt.name, diff)
 		}
 	}
@@ -216,6 +217,29 @@ func TestSettle(t *testing.T) {
 		l.Reserve(c, noon)
 		if l.Settle(c, r, noon); r.Settled == nil || len(r.Settled) != want {
 			t.Errorf("worked %v: settled %v, want %d amounts", r.Worked, r.Settled, want)
+		}
+	}
+}
+
+// TestUpstreamErrors: who provokes errors upstream gets there no more often
+// than anybody else, also across a restart; the day is given back.
+func TestUpstreamErrors(t *testing.T) {
+	l := newLimiter(t, noon, perUser("day", 1000, limit.Day), perUser("rate", 100, minute))
+	again := newLimiter(t, noon, perUser("day", 1000, limit.Day), perUser("rate", 100, minute))
+	sent := int64(0)
+	for range 300 {
+		c, r := newCall("ann"), &call.Result{Status: 429}
+		if _, ref := l.Reserve(c, noon); ref != nil {
+			continue
+		}
+		sent++
+		l.Settle(c, r, noon)
+		again.ReplayAdmit(c.ID, c.Amounts)
+		again.ReplayResult(c.ID, r.Settled)
+	}
+	for name, l := range map[string]*limit.Limiter{"live": l, "replayed": again} {
+		if got := counts(l, noon); sent != 100 || got["rate ann"] != 100 || got["day ann"] != 0 {
+			t.Errorf("%s: sent %d, counted %v; want 100, all in rate and none in day", name, sent, got)
 		}
 	}
 }

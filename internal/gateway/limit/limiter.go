@@ -239,8 +239,9 @@ func (l *Limiter) end(id string) (held []call.Amount, ok bool) {
 }
 
 // Settle makes the reservation of c what the call came to, and sets r.Settled.
-// For a call that is not open it does nothing. The time is for measures that
-// charge afterwards; counts of requests stay where they were taken.
+// For a call that is not open it does nothing. A request that did no work goes
+// back to the calendar's windows only. The time is for measures that charge
+// afterwards; counts of requests stay where they were taken.
 func (l *Limiter) Settle(c *call.Call, r *call.Result, _ time.Time) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -252,7 +253,7 @@ func (l *Limiter) Settle(c *call.Call, r *call.Result, _ time.Time) {
 	for _, a := range held {
 		final := a
 		if rule := l.rule(a.Limit); rule != nil {
-			final.N = rule.measure.settle(a.N, r)
+			final.N = rule.measure.settle(a.N, rule.Window, r)
 			rule.counts.adjust(a.Key, a.At, final.N-a.N)
 		}
 		if final.N != 0 {
@@ -261,7 +262,8 @@ func (l *Limiter) Settle(c *call.Call, r *call.Result, _ time.Time) {
 	}
 }
 
-// Release gives back all that is held for c: it was not admitted after all.
+// Release gives back all that is held for c, in every window: it was not
+// admitted after all, and nothing was sent.
 func (l *Limiter) Release(c *call.Call) {
 	l.ReplayResult(c.ID, nil)
 }

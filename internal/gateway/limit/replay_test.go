@@ -41,12 +41,30 @@ type world struct {
 
 // life is what we know of a call since the last start.
 type life struct {
-	call     *call.Call
-	refused  bool // could not be admitted, and was released
-	acked    bool // its admit was durable, so the call was made
-	settled  bool
-	worked   bool
-	returned bool // what went back is durable
+	call    *call.Call
+	refused bool // could not be admitted, and was released
+	acked   bool // its admit was durable, so the call was made
+	settled bool
+	worked  bool
+	ended   bool // its result is durable
+	kept    []call.Amount
+}
+
+// returned says whether it is durable that an amount of x went back.
+func (x *life) returned(limit string) bool {
+	return x.ended && !slices.ContainsFunc(x.kept, func(a call.Amount) bool { return a.Limit == limit })
+}
+
+// mayReturn says whether x has ended in a way that gives an amount back.
+func (x *life) mayReturn(limit string) bool {
+	return x.settled && !x.worked && limit != "long" // the only one that slides
+}
+
+// end notes a durable result.
+func (x *life) end(e entry) {
+	if e.kind == "result" {
+		x.ended, x.kept = true, e.amounts
+	}
 }
 
 func (w *world) step() {
@@ -117,7 +135,7 @@ func (w *world) flush(n int) {
 		w.queue, w.journal = w.queue[1:], append(w.journal, e)
 		x := w.calls[e.id]
 		x.acked = x.acked || e.kind == "admit" && !x.refused
-		x.returned = x.returned || e.kind == "result" && len(e.amounts) == 0
+		x.end(e)
 	}
 }
 
@@ -125,9 +143,7 @@ func (w *world) flush(n int) {
 func (w *world) crash() {
 	for _, e := range w.queue[:w.rnd.IntN(len(w.queue)+1)] {
 		w.journal = append(w.journal, e)
-		if x := w.calls[e.id]; e.kind == "result" && len(e.amounts) == 0 {
-			x.returned = true
-		}
+		w.calls[e.id].end(e)
 	}
 	w.now = w.now.Add(time.Millisecond)
 	live := w.l
@@ -138,10 +154,10 @@ func (w *world) crash() {
 	for _, x := range w.calls {
 		for _, a := range x.call.Amounts {
 			key := a.Limit + " " + a.Key
-			if x.acked && !(x.settled && !x.worked) {
+			if x.acked && !x.mayReturn(a.Limit) {
 				atLeast[key] += a.N
 			}
-			if !x.returned {
+			if !x.returned(a.Limit) {
 				atMost[key] += a.N
 			}
 		}
