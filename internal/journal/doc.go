@@ -24,7 +24,9 @@
 //     every call returns ErrFailed until the process has opened the journal anew.
 //   - On a full disk nothing is lost that was queued: the half-written commit
 //     is cut away, the ballast file is given up, and the commit is tried again
-//     each second until it succeeds.
+//     each second until it succeeds. The same, the ballast apart, where the next
+//     segment or the directory cannot be opened because the process or the
+//     system has too many open files, or no memory for one more.
 //
 // # The chain
 //

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -265,4 +266,127 @@ func TestClock(t *testing.T) {
 		t.Errorf("got %s, want %s", s, want)
 	}
 	mustVerify(t, d, "/j", 5)
+}
+
+// TestNoFiles: too many open files, as the next segment or its directory is
+// opened, hold the commit; it goes through by itself once a file can be opened.
+func TestNoFiles(t *testing.T) {
+	for _, kind := range []disk.Kind{disk.Create, disk.SyncDir} {
+		for _, errno := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+			synctest.Test(t, func(t *testing.T) {
+				d := disk.New(0)
+				o := inMemory(d)
+				o.SegmentBytes, o.BallastBytes = 600, 100
+				j, _ := open(t, o, nil)
+				if err := j.Append(2, make([]byte, 300), nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				d.Hook(func(op disk.Op) error {
+					if op.Kind == kind {
+						return &fs.PathError{Op: "open", Path: op.Name, Err: errno}
+					}
+					return nil
+				})
+				if err := j.Append(2, make([]byte, 300), nil, nil); !errors.Is(err, journal.ErrSlow) {
+					t.Fatalf("%s, %v: got %v, want ErrSlow", kind, errno, err)
+				}
+				synctest.Wait()
+				if err := j.Append(2, []byte("x"), nil, nil); !errors.Is(err, journal.ErrFull) {
+					t.Errorf("%s, %v: got %v, want ErrFull", kind, errno, err)
+				}
+				if err := j.Write(2, []byte("a result"), nil, nil); err != nil {
+					t.Errorf("%s, %v: write: %v", kind, errno, err)
+				}
+				if err := j.Err(); !errors.Is(err, journal.ErrNoFiles) || !j.Stats().Ballast {
+					t.Errorf("%s, %v: Err %v, ballast %v; want ErrNoFiles, and the ballast kept", kind, errno, err, j.Stats().Ballast)
+				}
+				time.Sleep(time.Hour)
+				d.Hook(nil)
+				if err := j.Sync(); err != nil {
+					t.Fatalf("%s, %v: %v", kind, errno, err)
+				}
+				if j.Err() != nil || j.Level() != journal.Normal {
+					t.Errorf("%s, %v: afterwards: %v, level %v", kind, errno, j.Err(), j.Level())
+				}
+				if err := j.Append(2, []byte("well again"), nil, nil); err != nil {
+					t.Error(err)
+				}
+				mustVerify(t, d, "/j", 4)
+			})
+		}
+	}
+}
+
+// TestNoFilesElsewhere: from what was begun the same errors are final; and so
+// is a directory that cannot be synced for want of room.
+func TestNoFilesElsewhere(t *testing.T) {
+	for _, tt := range []struct {
+		kind disk.Kind
+		err  error
+	}{
+		{disk.Write, &fs.PathError{Op: "write", Err: syscall.ENOMEM}},
+		{disk.Sync, &fs.PathError{Op: "fdatasync", Err: syscall.EMFILE}},
+		{disk.SyncDir, &fs.PathError{Op: "sync", Err: syscall.ENOMEM}},
+		{disk.SyncDir, &fs.PathError{Op: "sync", Err: syscall.ENOSPC}},
+		{disk.Create, &fs.PathError{Op: "open", Err: syscall.EACCES}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := disk.New(0)
+			j, _ := open(t, inMemory(d), nil)
+			d.Hook(func(op disk.Op) error {
+				if op.Kind == tt.kind {
+					return tt.err
+				}
+				return nil
+			})
+			if err := j.Append(2, []byte("x"), nil, nil); !errors.Is(err, journal.ErrFailed) || !errors.Is(err, tt.err) {
+				t.Errorf("%s: got %v, want ErrFailed and %v", tt.kind, err, tt.err)
+			}
+			d.Hook(nil)
+		})
+	}
+}
+
+// TestNoFilesAtClose: what waits for a file is reported, not dropped in silence.
+func TestNoFilesAtClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disk.New(0)
+		j, _ := open(t, inMemory(d), nil)
+		d.Hook(func(op disk.Op) error { return &fs.PathError{Op: "open", Err: syscall.EMFILE} })
+		j.Write(2, []byte("x"), nil, nil)
+		if err := j.Close(); !errors.Is(err, syscall.EMFILE) || !errors.Is(err, journal.ErrNoFiles) {
+			t.Errorf("got %v, want ErrNoFiles and EMFILE", err)
+		}
+	})
+}
+
+// TestRealNoFiles has the system itself run out of descriptors for the process.
+func TestRealNoFiles(t *testing.T) {
+	dir := t.TempDir()
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	j, _ := open(t, journal.Options{Dir: dir, BallastBytes: -1, LowBytes: -1, StopBytes: -1, LowPercent: -1, MaxWait: time.Minute}, nil)
+	none := was
+	none.Cur = 3
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Skip(err)
+	}
+	restore := func() { syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was) }
+	defer restore()
+	done := make(chan error, 1)
+	go func() { done <- j.Append(2, []byte("x"), nil, nil) }()
+	for !errors.Is(j.Err(), journal.ErrNoFiles) {
+		select {
+		case err := <-done:
+			t.Fatalf("got %v while no file can be opened", err)
+		default:
+			runtime.Gosched()
+		}
+	}
+	restore()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }

@@ -75,7 +75,8 @@ func (j *Journal) flush() {
 // commitPace is the shortest time between the starts of two commits while
 // several appenders wait at once. A sync costs the same for one frame and for
 // a hundred, about as much processor time as a whole call: a millisecond's
-// frames share one. An appender that is alone never waits for company.
+// frames share one. An appender that is alone does not wait for company, except
+// that the first commit after a crowd may begin this much later.
 const commitPace = time.Millisecond
 
 func (j *Journal) pace() {
@@ -154,23 +155,38 @@ func (j *Journal) persist(b *batch) error {
 		return err
 	}
 	j.sealAll(b.buf)
-	for {
-		err := j.write(b.buf)
-		if err == nil {
-			break
-		}
-		if !noSpace(err) {
-			return err
-		}
-		if err := j.awaitSpace(err); err != nil {
-			return err
-		}
+	wanting := func(err error) bool { return noSpace(err) || noFiles(err) }
+	if err := j.retry(wanting, func() error { return j.write(b.buf) }); err != nil {
+		return err
 	}
 	return j.settle(int64(len(b.buf)))
 }
 
+// retry does something until its error is none that passes. Other errors are
+// final, and so is the end of the journal.
+func (j *Journal) retry(passes func(error) bool, do func() error) error {
+	for {
+		err := do()
+		if err == nil || !passes(err) {
+			return err
+		}
+		if err := j.await(err); err != nil {
+			return err
+		}
+	}
+}
+
 func noSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// noFiles says whether a file or directory could not be opened for want of
+// descriptors or memory, in the process or the system: nothing was begun then.
+// From a write or a sync the same errors are as final as any.
+func noFiles(err error) bool {
+	var at *fs.PathError
+	return errors.As(err, &at) && at.Op == "open" &&
+		(errors.Is(at.Err, syscall.EMFILE) || errors.Is(at.Err, syscall.ENFILE) || errors.Is(at.Err, syscall.ENOMEM))
 }
 
 // roll begins a new segment if buf does not fit in this one. The file itself
@@ -264,7 +280,7 @@ func (j *Journal) settle(n int64) error {
 	}
 	if fl.fresh {
 		fl.fresh = false
-		if err := j.o.FS.SyncDir(j.o.Dir); err != nil {
+		if err := j.retry(noFiles, func() error { return j.o.FS.SyncDir(j.o.Dir) }); err != nil {
 			return err
 		}
 		j.trim()
@@ -272,6 +288,7 @@ func (j *Journal) settle(n int64) error {
 	j.publish(1)
 	if j.Level() == Full {
 		j.lookAtSpace()
+		j.setHeldBy(nil)
 	}
 	return nil
 }

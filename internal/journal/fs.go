@@ -11,7 +11,8 @@ import (
 )
 
 // FS is the file system under a journal. All methods may be called from
-// several goroutines. Errors wrap the system's (syscall.ENOSPC, fs.ErrNotExist).
+// several goroutines. Errors wrap the system's (syscall.ENOSPC, fs.ErrNotExist),
+// and where a file or directory cannot be opened, an fs.PathError with Op "open".
 type FS interface {
 	// Open opens a file; flag is of package os. Files are made with mode 0600.
 	Open(name string, flag int) (File, error)

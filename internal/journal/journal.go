@@ -95,14 +95,14 @@ const (
 	Normal Level = iota
 	Low          // leave bodies out
 	Stop         // take no new work; results of work under way are still taken
-	Full         // the disk is full; queued frames wait for room and Append returns ErrFull
+	Full         // the disk is full, or no file can be opened; queued frames wait for that to pass and Append returns ErrFull
 )
 
 func (l Level) String() string { return [...]string{"normal", "low", "stop", "full"}[l] }
 
 // What Append and Write return, to be tested with errors.Is.
 var (
-	// ErrFull: the queue or the disk is full, or the disk has not answered for MaxWait. Nothing was taken.
+	// ErrFull: the queue or the disk is full, no file can be opened, or the disk has not answered for MaxWait. Nothing was taken.
 	ErrFull = errors.New("journal: queue is full")
 	// ErrSlow: the frame was taken but not yet durable after MaxWait. It may become so:
 	// the caller must act as if it were in the journal, and record how that ended.
@@ -114,8 +114,10 @@ var (
 	ErrClosed = errors.New("journal: closed")
 	// ErrTooLarge: the frame is larger than the queue or than the format can hold.
 	ErrTooLarge = errors.New("journal: record is too large")
-	// ErrNoSpace is what Err returns at levels Stop and Full.
+	// ErrNoSpace is what Err returns at levels Stop and Full, unless it is ErrNoFiles.
 	ErrNoSpace = errors.New("journal: too little disk space")
+	// ErrNoFiles: the next segment cannot be opened, for want of file descriptors or memory.
+	ErrNoFiles = errors.New("journal: no file can be opened")
 	// ErrVersion: the journal was written by a newer version of this program.
 	ErrVersion = errors.New("journal: unknown format version")
 )
@@ -144,6 +146,7 @@ type Journal struct {
 
 	statsMu sync.Mutex
 	stats   Stats
+	heldBy  error // why the commit under way waits
 
 	fl flusher // owned by the flusher's goroutine
 }
@@ -324,13 +327,13 @@ func (j *Journal) Close() error {
 }
 
 // Err is nil while new work may be admitted: otherwise it wraps ErrFailed,
-// which does not heal, or ErrNoSpace, which does.
+// which does not heal, or ErrNoSpace or ErrNoFiles, which do.
 func (j *Journal) Err() error {
 	j.mu.Lock()
 	err := j.err
 	j.mu.Unlock()
 	if err == nil && j.Level() >= Stop {
-		return ErrNoSpace
+		return j.heldErr()
 	}
 	return err
 }

@@ -65,27 +65,64 @@ func (j *Journal) setBallast(in bool) {
 	j.statsMu.Unlock()
 }
 
-// awaitSpace returns when it is worth writing again after cause, which says
-// that the disk is full: at once if the ballast could be given up, else after
-// the next tick. It is the journal's end if it is closed meanwhile.
-func (j *Journal) awaitSpace(cause error) error {
-	if j.stats.Ballast {
-		j.setBallast(false)
-		j.setLevel(Stop, 0)
-		err := j.o.FS.Remove(j.path(ballastName))
-		if err == nil {
-			// Blocks may be free only once the removal is durable.
-			return j.o.FS.SyncDir(j.o.Dir)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			j.o.Log.Error("give up journal ballast", "dir", j.o.Dir, "error", err)
+// await returns when it is worth trying again after cause, which says that the
+// disk is full or that no file can be opened: at once if the ballast could be
+// given up, else after the next tick. It is the journal's end if it is closed
+// meanwhile.
+func (j *Journal) await(cause error) error {
+	if j.stats.Ballast && noSpace(cause) {
+		if done, err := j.giveUpBallast(); done || err != nil {
+			return err
 		}
 	}
-	j.setLevel(Full, 0)
+	j.setHeldBy(cause)
+	free := int64(0)
+	if noFiles(cause) {
+		free = j.stats.Free
+	}
+	j.setLevel(Full, free)
 	select {
 	case <-j.fl.tick.C:
 		return nil
 	case <-j.quit:
-		return fmt.Errorf("%w: %w", ErrNoSpace, cause)
+		return fmt.Errorf("%w: %w", j.heldErr(), cause)
 	}
+}
+
+// giveUpBallast reports whether there is room now.
+func (j *Journal) giveUpBallast() (done bool, err error) {
+	j.setBallast(false)
+	j.setLevel(Stop, 0)
+	err = j.o.FS.Remove(j.path(ballastName))
+	if err == nil {
+		// Blocks may be free only once the removal is durable.
+		err = j.o.FS.SyncDir(j.o.Dir)
+		if !noFiles(err) {
+			return err == nil, err
+		}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		j.o.Log.Error("give up journal ballast", "dir", j.o.Dir, "error", err)
+	}
+	return false, nil
+}
+
+// setHeldBy notes why the commit under way waits; nil: it does not.
+func (j *Journal) setHeldBy(cause error) {
+	j.statsMu.Lock()
+	defer j.statsMu.Unlock()
+	if cause != nil && j.heldBy == nil {
+		j.o.Log.Error("journal waits", "dir", j.o.Dir, "error", cause)
+	}
+	j.heldBy = cause
+}
+
+// heldErr is why no new work may be admitted at levels Stop and Full.
+func (j *Journal) heldErr() error {
+	j.statsMu.Lock()
+	defer j.statsMu.Unlock()
+	if j.heldBy != nil && noFiles(j.heldBy) {
+		return ErrNoFiles
+	}
+	return ErrNoSpace
 }
