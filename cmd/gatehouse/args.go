@@ -23,6 +23,13 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atMost allows up to one argument for each name.
+func atMost(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		return exactly(names[:min(len(args), len(names))]...)(c, args)
+	}
+}
+
 // parseTime reads a moment: RFC 3339, a day, or a duration before now (`-24h`).
 // What names no zone is in loc.
 func parseTime(s string, now time.Time, loc *time.Location) (time.Time, error) {
@@ -53,8 +60,8 @@ func (r *timeRange) flags(c *cobra.Command) *cobra.Command {
 	f.StringVar(&r.to, "to", "", "only earlier")
 	f.StringVar(&r.last, "last", "", "the last 24h, 7d, …")
 	f.StringVar(&r.tz, "tz", "UTC", "zone of times that name none, such as Europe/Berlin")
-	c.MarkFlagsMutuallyExclusive("from", "last")
-	c.MarkFlagsMutuallyExclusive("to", "last")
+	exclusive(c, "from", "last")
+	exclusive(c, "to", "last")
 	return c
 }
 
@@ -65,7 +72,7 @@ func (r *timeRange) span(now time.Time) (from, to time.Time, err error) {
 		return from, to, usagef("--tz: unknown time zone %q: write a name such as UTC or Europe/Berlin", r.tz)
 	}
 	if r.last != "" {
-		d, err := config.ParseDuration(strings.TrimPrefix(r.last, "-"))
+		d, err := config.ParseDuration(r.last)
 		if err != nil {
 			return from, to, usagef("--last: %v", err)
 		}

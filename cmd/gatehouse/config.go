@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,7 @@ func (p *program) configCheck() *cobra.Command {
 			_, err := config.Load(args[0])
 			var mistakes config.Errors
 			if err != nil && !errors.As(err, &mistakes) {
-				return usagef("%v", err)
+				return unreadable(args[0], err)
 			}
 			if p.format != formatTable {
 				rows := make([]mistake, len(mistakes))
@@ -53,7 +54,7 @@ type mistake struct {
 func (p *program) configShow() *cobra.Command {
 	c := p.prints(verb("show [FILE]", "Print the effective configuration",
 		"Prints the effective configuration, defaults included, as YAML that explains\nevery key, or as JSON. It holds no secrets.",
-		cobra.MaximumNArgs(1), func(_ context.Context, args []string) error {
+		atMost("FILE"), func(_ context.Context, args []string) error {
 			file := ""
 			if len(args) > 0 {
 				file = args[0]
@@ -80,7 +81,15 @@ func loadConfig(file string, flags ...config.Flag) (*config.Config, error) {
 	cfg, err := config.Load(file, flags...)
 	var mistakes config.Errors
 	if err != nil && !errors.As(err, &mistakes) {
-		return nil, usagef("%v", err)
+		return nil, unreadable(file, err)
 	}
 	return cfg, err
+}
+
+// unreadable is a configuration file that cannot be read.
+func unreadable(file string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return usagef("there is no file %s: make one with `gatehouse config show > %s`", file, file)
+	}
+	return usagef("%v: name a file that can be read", err)
 }

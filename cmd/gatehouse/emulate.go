@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/internal/admin"
 	"gatehouse/internal/config"
 	"gatehouse/internal/sigv4"
 	"gatehouse/internal/sim/emulator"
@@ -31,8 +32,17 @@ func (p *program) emulateVerb() *cobra.Command {
 		`Answers as Bedrock does, with made-up text, for tests and demonstrations. It takes
 the credentials of --access-key and --secret, of --credentials, of
 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or else a pair for
-examples.`,
-		cobra.NoArgs, func(ctx context.Context, _ []string) error { return p.emulate(ctx, &e) })
+examples.
+
+`+faultHelp+`
+
+--script names a file of rules; the first that matches a call answers it. All keys of
+a rule are optional: model, operation (globs) and prompt (a part of the last user
+message) say which calls, times how often; reasoning, text, tool, stop_reason, usage
+and fault say what:
+
+`+scriptExample,
+		exactly(), func(ctx context.Context, _ []string) error { return p.emulate(ctx, &e) })
 	f := c.Flags()
 	f.StringVar(&e.listen, "listen", "127.0.0.1:8090", "address; loopback only")
 	f.StringVar(&e.region, "region", "us-east-1", "region that callers sign for")
@@ -40,14 +50,14 @@ examples.`,
 	f.Float64Var(&e.rate, "tokens-per-second", 0, "pace of an answer; 0: at once")
 	f.Uint64Var(&e.seed, "seed", 0, "what the made-up text depends on")
 	f.StringVar(&e.script, "script", "", "YAML file of scripted answers")
-	f.StringArrayVar(&e.faults, "fault", nil, "fault, such as 429:times=2 or slow:delay=2s,every=10; repeatable")
+	f.StringArrayVar(&e.faults, "fault", nil, "KIND or KIND:NAME=VALUE,…, such as 429:times=2; repeatable")
 	f.StringVar(&e.accessKey, "access-key", "", "access key id that callers sign with")
 	f.StringVar(&e.secret, "secret", "", "its secret, which others of this machine can see: --credentials hides it")
 	f.StringVar(&e.credentials, "credentials", "", "file with the lines aws_access_key_id = … and aws_secret_access_key = …")
 	f.BoolVar(&e.anonymous, "anonymous", false, "accept every request, whoever sent it")
 	f.BoolVar(&e.control, "control", false, "serve /_emulator/faults and /_emulator/calls, for tests")
-	c.MarkFlagsRequiredTogether("access-key", "secret")
-	c.MarkFlagsMutuallyExclusive("access-key", "credentials")
+	together(c, "access-key", "secret")
+	exclusive(c, "access-key", "credentials")
 	c.MarkFlagFilename("script", "yaml", "yml")
 	c.MarkFlagFilename("credentials")
 	return c
@@ -63,17 +73,47 @@ func (p *program) emulate(ctx context.Context, e *emulateFlags) error {
 	}
 	ln, err := net.Listen("tcp", e.listen)
 	if err != nil {
-		return err
+		return listenError(err, e.listen, "--listen")
 	}
 	url := "http://" + ln.Addr().String()
-	fmt.Fprintf(p.stderr, "ready %s\n", url)
-	fmt.Fprintf(p.stderr, "export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=%[1]s AWS_ENDPOINT_URL_BEDROCK=%[1]s AWS_REGION=%s", url, o.Region)
-	if len(o.Credentials) > 0 && o.Credentials[0].AccessKeyID == exampleKeyID {
-		fmt.Fprintf(p.stderr, " AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s", exampleKeyID, exampleSecret)
-	}
-	fmt.Fprintln(p.stderr)
+	fmt.Fprintf(p.stderr, "ready %s\n%s", url, emulatorBlock(url, o))
 	return emulator.Serve(ctx, ln, emulator.New(o))
 }
+
+// emulatorBlock is what to paste into another shell. It holds the pair for
+// examples; others are their owners' to set.
+func emulatorBlock(url string, o emulator.Options) string {
+	block := admin.Paste(admin.Info{Endpoint: url, Region: o.Region}, admin.IssuedKey{})
+	switch c := o.Credentials[0]; {
+	case c.AccessKeyID == exampleKeyID:
+		block += "export AWS_ACCESS_KEY_ID=" + exampleKeyID + "\nexport AWS_SECRET_ACCESS_KEY=" + exampleSecret + "\n"
+	case c.SessionToken != "": // the environment's: what calls it needs the token too
+		block = strings.Replace(block, "unset AWS_SESSION_TOKEN ", "unset ", 1)
+	}
+	return block
+}
+
+// faultHelp lists what --fault takes; a test compares it with the emulator.
+const faultHelp = `--fault is a kind of fault and, after a colon, settings by name:
+  slow hang redirect headers bytes                    the answer as a whole
+  429 429-tokens not-ready quota 403 408 424 500 503  errors of AWS
+  cut cut-frame end exception error crc oversize      within a stream
+Settings say which calls: model, operation (globs), times, every, probability; and
+how: delay, after (deltas of a stream), type, status, retry_after, size, location.
+  --fault 429:times=2,retry_after=1s
+  --fault slow:delay=2s,every=10,operation=ConverseStream
+  --fault exception:after=3,type=modelStreamErrorException,model=anthropic.*`
+
+const scriptExample = `  rules:
+    - prompt: weather
+      model: anthropic.*
+      tool: {name: get_weather, input: {city: Berlin}}
+      stop_reason: tool_use
+    - operation: ConverseStream
+      times: 1
+      fault: cut:after=2
+    - text: Hello yourself.
+      usage: {input_tokens: 10, output_tokens: 3}`
 
 // The pair that the emulator takes when it is given none. It opens nothing but
 // an emulator on the loopback interface.
@@ -94,7 +134,7 @@ func (p *program) emulatorOptions(e *emulateFlags) (emulator.Options, error) {
 		o.TTFT = d
 	}
 	if e.rate < 0 {
-		errs = append(errs, usagef("--tokens-per-second must not be negative"))
+		errs = append(errs, usagef("--tokens-per-second must not be negative: write 0 for no pace"))
 	}
 	for _, text := range e.faults {
 		f, err := emulator.ParseFault(text)

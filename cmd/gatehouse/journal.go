@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +23,7 @@ func (p *program) journalVerb() *cobra.Command {
 func (p *program) journalVerify() *cobra.Command {
 	return p.uses(p.prints(verb("verify", "Check that no record was changed",
 		"Checks every record against the chain of hashes. Exits with 1 when something is\ndamaged. Keep the printed head elsewhere to prove later that nothing was cut off.",
-		cobra.NoArgs, func(context.Context, []string) error {
+		exactly(), func(context.Context, []string) error {
 			if err := p.exists(); err != nil {
 				return err
 			}
@@ -56,13 +58,13 @@ func (p *program) journalExport() *cobra.Command {
 	var when timeRange
 	c := when.flags(p.uses(verb("export", "Print calls as AWS would have logged them",
 		"Prints one JSON record a line: AWS's model invocation log, or CloudTrail. Refused\ncalls are included.",
-		cobra.NoArgs, func(_ context.Context, _ []string) error {
+		exactly(), func(_ context.Context, _ []string) error {
 			from, to, err := when.span(time.Now())
 			if err != nil {
 				return err
 			}
-			if as != admin.ExportInvocations && as != admin.ExportCloudTrail {
-				return usagef("--as: write %s or %s", admin.ExportInvocations, admin.ExportCloudTrail)
+			if !slices.Contains(admin.ExportForms, as) {
+				return usagef("--as: write %s", strings.Join(admin.ExportForms, " or "))
 			}
 			if err := p.exists(); err != nil {
 				return err
@@ -71,6 +73,7 @@ func (p *program) journalExport() *cobra.Command {
 			err = admin.ExportJournals(p.data, admin.Export{As: as, From: from, To: to}, out)
 			return errors.Join(err, out.Flush())
 		})))
-	c.Flags().StringVar(&as, "as", admin.ExportInvocations, "form of the records: invocations or cloudtrail")
+	c.Flags().StringVar(&as, "as", admin.ExportForms[0], "form of the records: "+strings.Join(admin.ExportForms, " or "))
+	c.RegisterFlagCompletionFunc("as", cobra.FixedCompletions(admin.ExportForms, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }

@@ -67,10 +67,31 @@ func (p *program) root() *cobra.Command {
 		`Gatehouse is a guarded, drop-in Bedrock endpoint. Start it with
 "gatehouse serve" and paste what it prints.`,
 		p.serveVerb(), p.emulateVerb(), p.userVerb(), p.teamVerb(), p.keyVerb(), p.modelsVerb(),
-		p.limitVerb(), p.journalVerb(), p.configVerb(), p.versionVerb())
+		p.limitVerb(), p.journalVerb(), p.configVerb(), p.versionVerb(), p.completionVerb())
+	root.Version = buildInfo().Version
 	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(helpVerb())
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	return root
+}
+
+// helpVerb is `help VERB…`, which is `VERB… --help`.
+func helpVerb() *cobra.Command {
+	return &cobra.Command{Use: "help [VERB…]", Short: "Explain a verb", Long: "Prints what `VERB… --help` prints.", DisableFlagsInUseLine: true,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			of, rest, err := c.Root().Find(args)
+			switch {
+			case err != nil:
+				return err
+			case len(rest) > 0:
+				return unknownVerb(of, rest[0])
+			}
+			of.InitDefaultHelpFlag()
+			of.InitDefaultVersionFlag()
+			return of.Help()
+		}}
 }
 
 // group is a verb whose children do the work.
@@ -80,15 +101,19 @@ func group(use, short, long string, children ...*cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return errors.New("say what to do: see `" + c.CommandPath() + " --help`")
 		}
-		next := "see `" + c.CommandPath() + " --help`"
-		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-			next = "did you mean `" + c.CommandPath() + " " + near[0] + "`?"
-		}
-		return fmt.Errorf("unknown verb %q: %s", clean(args[0]), next)
+		return unknownVerb(c, args[0])
 	}
 	c.SuggestionsMinimumDistance = 2
 	c.AddCommand(children...)
 	return c
+}
+
+func unknownVerb(c *cobra.Command, name string) error {
+	next := "see `" + c.CommandPath() + " --help`"
+	if near := c.SuggestionsFor(name); len(near) > 0 {
+		next = "did you mean `" + c.CommandPath() + " " + near[0] + "`?"
+	}
+	return fmt.Errorf("unknown verb %q: %s", clean(name), next)
 }
 
 // verb is a command that takes exactly the arguments named in use. What do
@@ -96,6 +121,9 @@ func group(use, short, long string, children ...*cobra.Command) *cobra.Command {
 func verb(use, short, long string, args cobra.PositionalArgs, do func(ctx context.Context, args []string) error) *cobra.Command {
 	return &cobra.Command{Use: use, Short: short, Long: long, Args: args, DisableFlagsInUseLine: true,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := notEmpty(c); err != nil {
+				return err
+			}
 			if err := do(c.Context(), args); err != nil {
 				return &workError{err}
 			}

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
+	"gatehouse/internal/sim/emulator"
 	"gatehouse/test/process"
 )
 
@@ -176,6 +178,32 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// TestEmulateHelp: the kinds of faults and the examples in the help are the
+// emulator's own.
+func TestEmulateHelp(t *testing.T) {
+	_, err := emulator.ParseFault("no-such-kind")
+	_, kinds, found := strings.Cut(fmt.Sprint(err), "want one of ")
+	if !found {
+		t.Fatalf("the emulator does not list its kinds: %v", err)
+	}
+	words := strings.Fields(faultHelp)
+	for _, kind := range strings.Fields(kinds) {
+		if !slices.Contains(words, kind) {
+			t.Errorf("the help does not name the fault %q", kind)
+		}
+	}
+	for line := range strings.Lines(faultHelp) {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "--fault "); ok && !strings.HasPrefix(text, "is a") {
+			if _, err := emulator.ParseFault(text); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if _, err := emulator.LoadScript([]byte(scriptExample)); err != nil {
+		t.Error(err)
+	}
+}
+
 // row is what the tests of the output print.
 type row struct {
 	Text  string    `json:"text"`
@@ -239,6 +267,7 @@ func TestFormats(t *testing.T) {
 		want   string
 	}{
 		{formatTable, rows, "TEXT   LIST  COUNT\na      x, y  1\nb,\"c\"  -     0\n"},
+		{formatTable, []row{{"a", []string{"v", "w", "x", "y"}, time.Time{}, 1}}, "TEXT  LIST      COUNT\na     v, w, +2  1\n"},
 		{formatTable, []row{}, "TEXT  LIST  COUNT\n"},
 		{formatTable, rows[0], "text   a\nlist   x, y\ntime   1970-01-01T00:00:00Z\ncount  1\n"},
 		{formatCSV, rows, "text,list,time,count\na,\"x, y\",1970-01-01T00:00:00Z,1\n\"b,\"\"c\"\"\",,,0\n"},
@@ -271,6 +300,7 @@ func TestTimes(t *testing.T) {
 		{timeRange{tz: "UTC", from: "yesterday"}, "--from: bad time"},
 		{timeRange{tz: "UTC", to: "-1y"}, "--to: bad duration"},
 		{timeRange{tz: "UTC", last: "soon"}, "--last: bad duration"},
+		{timeRange{tz: "UTC", last: "-24h"}, "--last: bad duration"},
 		{timeRange{tz: "UTC", from: "-1h", to: "-2h"}, "is not before"},
 	} {
 		from, to, err := tt.r.span(now)

@@ -175,7 +175,7 @@ func printTable(w io.Writer, v any, names []string) error {
 	each(v, func(r reflect.Value) error {
 		cells := make([]string, len(cs))
 		for i, c := range cs {
-			if cells[i] = text(r.FieldByIndex(c.index)); cells[i] == "" {
+			if cells[i] = short(r.FieldByIndex(c.index)); cells[i] == "" {
 				cells[i] = "-"
 			}
 		}
@@ -210,6 +210,16 @@ func text(v reflect.Value) string {
 		return clean(strings.Join(x, ", "))
 	}
 	return clean(fmt.Sprint(v.Interface()))
+}
+
+// short is text for a table of several rows: the first two of a list, and how
+// many follow.
+func short(v reflect.Value) string {
+	const most = 2
+	if list, ok := v.Interface().([]string); ok && len(list) > most {
+		return clean(fmt.Sprintf("%s, +%d", strings.Join(list[:most], ", "), len(list)-most))
+	}
+	return text(v)
 }
 
 // clean strips control characters (C0, C1, DEL) and those that reorder or hide

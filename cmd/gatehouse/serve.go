@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -27,17 +31,56 @@ func (p *program) serveVerb() *cobra.Command {
 		`Runs the guarded endpoint on embedded defaults, or on a configuration file. It
 writes "ready" to standard error once it accepts calls, and drains on the first
 interrupt.`,
-		cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		exactly(), func(ctx context.Context, _ []string) error {
 			cfg, err := loadConfig(file, p.overrides(c)...)
 			if err != nil {
 				return err
 			}
-			return app.Serve(ctx, cfg, app.Options{DataDir: p.data, Stderr: p.stderr, Version: buildInfo().Version})
+			err = app.Serve(ctx, cfg, app.Options{DataDir: p.data, Stderr: p.stderr, Version: buildInfo().Version})
+			return p.serveError(cfg, err)
 		})))
 	for _, f := range serveFlags {
 		c.Flags().String(f.flag, "", f.usage)
+		c.Flags().SetAnnotation(f.flag, mayBeEmpty, nil) // the configuration says what it means
 	}
+	c.Flags().MarkHidden("ingest-listen") // refused in this version
+	c.RegisterFlagCompletionFunc("upstream", cobra.FixedCompletions([]string{"emulator", "bedrock"}, cobra.ShellCompDirectiveNoFileComp))
+	c.RegisterFlagCompletionFunc("tls", cobra.FixedCompletions([]string{"off", "auto", "files"}, cobra.ShellCompDirectiveNoFileComp))
+	c.MarkFlagFilename("tls-cert")
+	c.MarkFlagFilename("tls-key")
 	return c
+}
+
+// serveError tells which flag gets round an address or a directory that
+// somebody else has.
+func (p *program) serveError(cfg *config.Config, err error) error {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "listen" {
+		return p.inUse(err, "stop it, or give this server a directory of its own with --data")
+	}
+	addr, flag := cfg.Listen, "--listen"
+	if a, ok := op.Addr.(*net.TCPAddr); ok && !atPort(cfg.Listen, a.Port) && atPort(cfg.AdminListen, a.Port) {
+		addr, flag = cfg.AdminListen, "--admin-listen"
+	}
+	return listenError(err, addr, flag)
+}
+
+func atPort(addr string, port int) bool {
+	_, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	n, err := net.LookupPort("tcp", text)
+	return err == nil && n == port
+}
+
+// listenError is an address that cannot be listened on.
+func listenError(err error, addr, flag string) error {
+	var system syscall.Errno
+	if !errors.As(err, &system) {
+		return err
+	}
+	return fmt.Errorf("listen on %s: %w: choose another address with %s", addr, system, flag)
 }
 
 // overrides are the flags that were given. --tls-cert and --tls-key alone mean

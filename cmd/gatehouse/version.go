@@ -15,9 +15,9 @@ var version string
 // build is what is known of this binary.
 type build struct {
 	Version  string `json:"version"`
-	Revision string `json:"revision"`
-	Modified bool   `json:"modified"` // built from a tree with changes
-	Time     string `json:"time"`     // of the revision
+	Revision string `json:"revision,omitzero"`
+	Modified bool   `json:"modified,omitzero"` // built from a tree with changes
+	Time     string `json:"time,omitzero"`     // of the revision
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }
@@ -44,7 +44,7 @@ func buildInfo() build {
 }
 
 func (p *program) versionVerb() *cobra.Command {
-	return p.prints(verb("version", "Print the version", "", cobra.NoArgs, func(context.Context, []string) error {
+	return p.prints(verb("version", "Print the version", "", exactly(), func(context.Context, []string) error {
 		return p.print(buildInfo())
 	}))
 }

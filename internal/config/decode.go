@@ -94,7 +94,7 @@ func (d *decoder) word(p place, s string, v reflect.Value, f field) {
 	if f.enum != nil && !slices.Contains(f.enum, s) {
 		words := choices(f.enum, f.later)
 		next := oneOf(words)
-		if near := nearest(s, words); near != "" && len(words) > 1 {
+		if near := Nearest(s, words); near != "" && len(words) > 1 {
 			next = fmt.Sprintf("did you mean %q? Or %s", near, next)
 		}
 		d.unread[f.path] = true
@@ -227,7 +227,7 @@ func (d *decoder) unknown(k ast.Node, name string, f field, fields map[string]re
 	}
 	slices.Sort(names)
 	next := "known here: " + strings.Join(names, ", ")
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		next = fmt.Sprintf("did you mean %q?", near)
 	}
 	where := ""

@@ -41,8 +41,8 @@ func (es Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// nearest returns the word closest to got, or "" when none is close.
-func nearest(got string, words []string) string {
+// Nearest returns the word closest to got, or "" when none is close.
+func Nearest(got string, words []string) string {
 	best, least := "", len(got)/3+2
 	for _, w := range words {
 		if d := distance(strings.ToLower(got), w); d < least {
