@@ -198,6 +198,13 @@ func (x *exchange) answerHeaders(header http.Header) http.Header {
 	return h
 }
 
+// dropBody bounds how long net/http waits for what is left of a body.
+func (x *exchange) dropBody() {
+	if x.r.ContentLength != 0 {
+		x.rc.SetReadDeadline(time.Now().Add(time.Second))
+	}
+}
+
 const writeTimeout = 30 * time.Second
 
 // extendDeadline gives a slow reader half a minute for each write.

@@ -103,6 +103,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.commonHeaders()
 		r.Body = read.Paced(w, r)
 		x.route.handler(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+		x.dropBody()
 		return
 	}
 	if ref == nil {
@@ -217,6 +218,7 @@ func (g *Gateway) refuse(x *exchange, ref *call.Refusal) {
 	}
 	x.commonHeaders()
 	writeRefusal(x.w, ref, !x.authenticated)
+	x.dropBody()
 }
 
 // refusedHead audits a head that the listener refused, and returns the reply.

@@ -80,6 +80,9 @@ func (g *Gateway) route(x *exchange) *call.Refusal {
 		if r.Method != c.Method {
 			return call.BadMethod
 		}
+		if r.Audit == Silent && x.r.ContentLength != 0 {
+			return call.BadRequest.With("a body on the health check")
+		}
 		x.route = r
 		return nil
 	}
@@ -149,12 +152,7 @@ func hexDigit(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-func (g *Gateway) health(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
-		g.Refused(r, call.BadRequest.With("a body on the health check"))
-		writeRefusal(w, call.BadRequest, true)
-		return
-	}
+func (g *Gateway) health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if err := g.o.Record.Err(); err != nil || g.draining.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
