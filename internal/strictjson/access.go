@@ -118,11 +118,17 @@ func (d *Document) Data() []byte { return d.data }
 
 // String returns the text of n, unescaped. It is false unless n is a string.
 func (d *Document) String(n Node) (string, bool) {
-	if v := d.value(n); v != nil && v.kind == String && !v.escaped {
-		return string(d.data[v.start+1 : v.end-1]), true
-	}
-	b, ok := d.AppendString(nil, n)
+	b, ok := d.Bytes(n)
 	return string(b), ok
+}
+
+// Bytes is String with a copy only where the text had escapes: the bytes are
+// the Document's.
+func (d *Document) Bytes(n Node) ([]byte, bool) {
+	if v := d.value(n); v != nil && v.kind == String && !v.escaped {
+		return d.data[v.start+1 : v.end-1], true
+	}
+	return d.AppendString(nil, n)
 }
 
 // AppendString appends the text of n, unescaped. It is false unless n is a string.

@@ -112,11 +112,15 @@ func (d *Document) Parse(data []byte, opt Options) error {
 // goes back to a pool.
 func (d *Document) Reset() { d.reset(nil) }
 
-// keepNodes is the largest index whose memory is kept for the next document.
-const keepNodes = 1 << 16
+// The largest index whose memory is kept for the next document, in values and
+// in bytes of keys with escapes.
+const (
+	keepNodes = 1 << 14
+	keepBytes = 1 << 16
+)
 
 func (d *Document) reset(data []byte) {
-	if cap(d.nodes) > keepNodes {
+	if cap(d.nodes) > keepNodes || cap(d.keys)+cap(d.scratch) > keepBytes {
 		*d = Document{}
 	}
 	d.data = data

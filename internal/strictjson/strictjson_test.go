@@ -273,18 +273,26 @@ func TestReuse(t *testing.T) {
 	}
 }
 
-// TestResetFrees checks that one huge document does not stay in memory.
+// TestResetFrees checks that one huge document does not stay in memory: neither
+// the index of many values nor the copies of long keys.
 func TestResetFrees(t *testing.T) {
-	var d Document
-	if err := d.Parse([]byte(`{"a":[`+strings.Repeat("0,", 2*keepNodes)+`0]}`), Options{}); err != nil {
-		t.Fatal(err)
-	}
-	d.Reset()
-	if d.Kind(0) != Missing || d.Data() != nil || cap(d.nodes) != 0 {
-		t.Errorf("after Reset: %v, %d bytes, %d nodes", d.Kind(0), len(d.Data()), cap(d.nodes))
-	}
-	if err := d.Parse([]byte(`{"a":1}`), Options{}); err != nil || d.Len(0) != 1 {
-		t.Errorf("parse after Reset: %v", err)
+	long := strings.Repeat("x", 2*keepBytes)
+	for name, data := range map[string]string{
+		"values":       `{"a":[` + strings.Repeat("0,", 2*keepNodes) + `0]}`,
+		"escaped key":  `{"\u0061` + long + `":1}`,
+		"key, in many": `{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"` + long + `":1}`,
+	} {
+		var d Document
+		if err := d.Parse([]byte(data), Options{}); err != nil {
+			t.Fatal(name, err)
+		}
+		d.Reset()
+		if d.Kind(0) != Missing || d.Data() != nil || cap(d.nodes)+cap(d.keys)+cap(d.scratch)+cap(d.table)+cap(d.spans) != 0 {
+			t.Errorf("%s: after Reset %v, %d bytes, %d nodes, %d bytes of keys", name, d.Kind(0), len(d.Data()), cap(d.nodes), cap(d.keys)+cap(d.scratch))
+		}
+		if err := d.Parse([]byte(`{"a":1}`), Options{}); err != nil || d.Len(0) != 1 {
+			t.Errorf("%s: parse after Reset: %v", name, err)
+		}
 	}
 }
 
@@ -378,7 +386,8 @@ func same(t *testing.T, d *Document, n Node, want any) {
 	case string:
 		var got string
 		got, ok = d.String(n)
-		ok = ok && got == want && d.Is(n, want)
+		raw, _ := d.Bytes(n)
+		ok = ok && got == want && string(raw) == want && d.Is(n, want)
 	case json.Number:
 		ok = d.Kind(n) == Number && string(d.Raw(n)) == want.String()
 		if i, is := d.Int(n); is {
