@@ -70,6 +70,8 @@ var (
 		}),
 		"toolChoice": object(members{"auto": none, "any": none, "tool": object(members{"name": texts})}),
 	}))
+	// Members of a native body: any JSON, some of which has its price.
+	converseAdditional = &Shape{leaf: free, role: RoleOther, members: members{"service_tier": tiers}}
 )
 
 // Blocks of Anthropic's messages.
@@ -124,7 +126,7 @@ var (
 		"system": as(RoleSystem, claudeText), "tools": claudeTools,
 		"tool_choice":    as(RoleTool, object(members{"type": skipped, "name": texts})),
 		"stop_sequences": skipped, "thinking": skipped, "metadata": skipped, "user_profile_id": skipped,
-		"cache_control": skipped, "service_tier": skipped,
+		"cache_control": skipped, "service_tier": tiers,
 		"output_config": object(members{"effort": skipped, "format": freely}), "output_format": freely,
 		"context_management": freely, // may hold instructions for compaction
 		guardrailConfigKey:   skipped,
@@ -139,10 +141,10 @@ var (
 	openAIFunction = object(members{"name": texts, "arguments": texts})
 	openAIContent  = textOr(object(members{
 		"type": skipped, "text": texts, "refusal": texts, "thinking": texts, "reasoning": texts,
-		"image_url":   &Shape{leaf: link, members: members{"url": links, "detail": skipped}},
-		"video_url":   &Shape{leaf: link, members: members{"url": links}},
-		"audio_url":   &Shape{leaf: link, members: members{"url": links}},
-		"input_audio": &Shape{leaf: blob, members: members{"data": blobs, "format": skipped}},
+		"image_url":   &Shape{leaf: Link, members: members{"url": links, "detail": skipped}},
+		"video_url":   &Shape{leaf: Link, members: members{"url": links}},
+		"audio_url":   &Shape{leaf: Link, members: members{"url": links}},
+		"input_audio": &Shape{leaf: Blob, members: members{"data": blobs, "format": skipped}},
 		"file":        object(members{"file_data": blobs, "file_id": skipped, "filename": texts}),
 	}))
 	openAIMessages = messages(members{
@@ -162,7 +164,7 @@ var (
 		"chat_template_kwargs": as(RoleSystem, freely), "guided_json": as(RoleOther, freely),
 		// The service requires model to equal the id of the path.
 		"model": skipped, "stop": skipped, "stream_options": skipped, "logit_bias": skipped,
-		"user": skipped, "metadata": skipped, "modalities": skipped, "service_tier": skipped,
+		"user": skipped, "metadata": skipped, "modalities": skipped, "service_tier": tiers,
 		"reasoning_effort": skipped, "reasoning": skipped, "thinking": skipped, "verbosity": skipped,
 		"prompt_cache_key": skipped, "safety_identifier": skipped,
 		guardrailConfigKey: skipped,
@@ -364,8 +366,8 @@ var Families = finish([]Family{
 		Body: object(members{
 			"messages": converseMessages, "system": converseSystem, "toolConfig": converseTools,
 			"inferenceConfig": object(members{"stopSequences": skipped}),
-			"guardrailConfig": skipped, "performanceConfig": skipped, "serviceTier": skipped,
-			"additionalModelRequestFields": as(RoleOther, freely), "additionalModelResponseFieldPaths": skipped,
+			"guardrailConfig": skipped, "performanceConfig": object(members{"latency": tiers}), "serviceTier": object(members{"type": tiers}),
+			"additionalModelRequestFields": converseAdditional, "additionalModelResponseFieldPaths": skipped,
 			"promptVariables": freely, "requestMetadata": skipped,
 			"outputConfig": object(members{"effort": skipped, "textFormat": as(RoleOther, freely)}),
 		}),
@@ -379,9 +381,9 @@ var Families = finish([]Family{
 		Body: object(members{"input": object(members{
 			"converse": object(members{
 				"messages": converseMessages, "system": converseSystem, "toolConfig": converseTools,
-				"additionalModelRequestFields": as(RoleOther, freely),
+				"additionalModelRequestFields": converseAdditional,
 			}),
-			"invokeModel": object(members{"body": blobs}),
+			"invokeModel": object(members{"body": &Shape{leaf: Inner}}),
 		})}),
 	},
 	{ // F2

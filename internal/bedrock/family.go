@@ -1,7 +1,7 @@
 package bedrock
 
 import (
-	"encoding/base64"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -45,84 +45,54 @@ var familyIndex = func() map[string]*Family {
 	return index
 }()
 
-// Texts shows every string of the body that a model would read, or wrote, with
-// its role (the Role constants), in document order. In places that hold free
-// JSON (a tool's schema, input and result) keys are shown too, as nodes of
-// [strictjson.Document.KeyNode]; so is all that Unknown reports. Documents and
-// media in base64 are not text: see Blobs.
+// Walk shows what of the body a guard must judge, in document order: see gets
+// each string that is not a setting, with its class and role (the Role
+// constants), and, as Unknown, each member whose value is not what the row has
+// there. In places that hold free JSON (a tool's schema, input and result) keys
+// are shown too, as nodes of [strictjson.Document.KeyNode]; so is all that stands
+// in a place that is Unknown, as Text.
+//
+// Unknown is what could carry text past a guard, or be read in a way that we do
+// not know: strings, objects and arrays under keys that the row lacks, and
+// numbers, true and false where it has a text, an object or a list of them. A
+// key that the row lacks may have a number, true, false or null, so that new
+// settings of the models do not break clients.
+func (f *Family) Walk(doc *strictjson.Document, see func(c Class, n strictjson.Node, role string)) {
+	w := walker{doc: doc, see: see}
+	w.walk(f.Body, 0, 0, RoleUser)
+}
+
+// Texts shows every string of the body that a model would read, or wrote.
 func (f *Family) Texts(doc *strictjson.Document, fn func(n strictjson.Node, role string)) {
-	f.visit(doc, func(c class, n strictjson.Node, role string) {
-		if c == text {
+	f.Walk(doc, func(c Class, n strictjson.Node, role string) {
+		if c == Text {
 			fn(n, role)
 		}
 	})
 }
 
-// Blobs shows every base64 string of the body: media, documents, and the
-// native body inside CountTokens.
-func (f *Family) Blobs(doc *strictjson.Document, fn func(n strictjson.Node)) {
-	f.visit(doc, func(c class, n strictjson.Node, _ string) {
-		if c == blob {
-			fn(n)
-		}
-	})
-}
-
-// Links shows every string that tells Bedrock to fetch something: S3 locations
-// and URLs (which may be data: URLs).
-func (f *Family) Links(doc *strictjson.Document, fn func(n strictjson.Node)) {
-	f.visit(doc, func(c class, n strictjson.Node, _ string) {
-		if c == link {
-			fn(n)
-		}
-	})
-}
-
-// maxUnknown bounds what Unknown returns, in names and in bytes a name.
-const maxUnknown = 16
-
-// Unknown returns the keys of members, at any depth the row describes, that
-// the row does not know and that could carry text past a guard: strings,
-// objects and arrays. Empty means that Texts, Blobs and Links saw everything.
-// Members that are numbers, true, false or null pass, so that new settings of
-// the models do not break clients. At most 16 names of at most 64 bytes, which
-// are the caller's and must be quoted.
-func (f *Family) Unknown(doc *strictjson.Document) []string {
-	var names []string
-	f.visit(doc, func(c class, n strictjson.Node, _ string) {
-		if c == unknown && len(names) < maxUnknown {
-			key := doc.KeyBytes(n)
-			names = append(names, string(key[:min(len(key), 64)]))
-		}
-	})
-	return names
-}
-
-func (f *Family) visit(doc *strictjson.Document, see func(class, strictjson.Node, string)) {
-	w := walker{doc, see}
-	w.walk(f.Body, 0, 0, RoleUser)
-}
-
-// MaxTokensNodes returns every bound on the output that the body carries. A
+// MaxTokensNodes yields every bound on the output that the body carries. A
 // null is no bound and is left out; whether the others are integers is for the
 // caller to check.
-func (f *Family) MaxTokensNodes(doc *strictjson.Document) []strictjson.Node {
+func (f *Family) MaxTokensNodes(doc *strictjson.Document) iter.Seq[strictjson.Node] {
 	return present(doc, f.MaxTokens)
 }
 
-// MultiplesNodes returns every member that asks for several answers.
-func (f *Family) MultiplesNodes(doc *strictjson.Document) []strictjson.Node {
+// MultiplesNodes yields every member that asks for several answers, as
+// MaxTokensNodes does.
+func (f *Family) MultiplesNodes(doc *strictjson.Document) iter.Seq[strictjson.Node] {
 	return present(doc, f.Multiples)
 }
 
-func present(doc *strictjson.Document, paths []Path) []strictjson.Node {
-	var nodes []strictjson.Node
-	for _, p := range paths {
-		if n := p.find(doc, 0); n != strictjson.None && doc.Kind(n) != strictjson.Null {
-			nodes = append(nodes, n)
+func present(doc *strictjson.Document, paths []Path) iter.Seq[strictjson.Node] {
+	return func(yield func(strictjson.Node) bool) {
+		for _, p := range paths {
+			n := p.find(doc, 0)
+			if k := doc.Kind(n); k != strictjson.Missing && k != strictjson.Null && !yield(n) {
+				return
+			}
 		}
 	}
-	return nodes
 }
 
 // Bound returns the edit that writes n as the bound on output into a body that
@@ -169,16 +139,4 @@ func nestedMember(path string, n int64) string {
 		return `"` + key + `":` + strconv.FormatInt(n, 10)
 	}
 	return `"` + key + `":{` + nestedMember(rest, n) + "}"
-}
-
-// InnerBody appends the native body that a CountTokens request carries in
-// base64, to be read with the row of the model. It is false when there is none.
-func InnerBody(dst []byte, doc *strictjson.Document) ([]byte, bool) {
-	n := Path("input.invokeModel.body").find(doc, 0)
-	b, ok := doc.AppendString(nil, n)
-	if !ok {
-		return dst, false
-	}
-	dst, err := base64.StdEncoding.Strict().AppendDecode(dst, b)
-	return dst, err == nil
 }

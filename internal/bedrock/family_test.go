@@ -2,7 +2,6 @@ package bedrock
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,7 +34,7 @@ func TestTexts(t *testing.T) {
 				t.Fatal(err)
 			}
 			d := parse(t, string(data))
-			if names := f.Unknown(d); names != nil {
+			if names := unknownOf(f, d); names != nil {
 				t.Errorf("unknown members: %q", names)
 			}
 			want := marked(t, data)
@@ -83,30 +82,36 @@ func marked(t *testing.T, data []byte) []string {
 }
 
 // seen returns what the row shows: its texts with the role it gives them in
-// place of the mark. Keys of free JSON that are not marked are left out.
+// place of the mark. Keys of free JSON that are not marked are left out, and
+// tiers are as settings here.
 func seen(f *Family, d *strictjson.Document) []string {
 	var out []string
-	f.Texts(d, func(n strictjson.Node, role string) {
+	f.Walk(d, func(c Class, n strictjson.Node, role string) {
 		s, ok := d.String(n)
 		if !ok {
 			s = "(no string)"
 		}
 		_, text, found := strings.Cut(s, " ")
 		switch {
-		case found && s[0] == '@':
+		case c == Text && found && s[0] == '@':
 			out = append(out, "@"+role+" "+text)
-		case n >= 0: // a value, shown though it is a setting
+		case c == Text && n < 0, c == Tier:
+		default:
 			out = append(out, s)
 		}
 	})
-	show := func(n strictjson.Node) {
-		s, _ := d.String(n)
-		out = append(out, s)
-	}
-	f.Blobs(d, show)
-	f.Links(d, show)
 	slices.Sort(out)
 	return out
+}
+
+// unknownOf returns the keys of what the row does not know.
+func unknownOf(f *Family, d *strictjson.Document) (names []string) {
+	f.Walk(d, func(c Class, n strictjson.Node, _ string) {
+		if c == Unknown {
+			names = append(names, d.Key(n))
+		}
+	})
+	return names
 }
 
 // TestBodiesAreRows checks that no body of testdata is left over.
@@ -154,10 +159,32 @@ func TestUnknown(t *testing.T) {
 		{"converse", `{"inferenceConfig":"attack"}`, []string{"inferenceConfig"}},
 		{"count-tokens", `{"input":{"other":{"text":"attack"}}}`, []string{"other"}},
 		{"apply-guardrail", `{"content":[{"text":"attack"}]}`, []string{"text"}},
-		{"converse", `{"` + strings.Repeat("x", 100) + `":"attack"}`, []string{strings.Repeat("x", 64)}},
+		// Scalars and lists where something else is meant.
+		{"converse", `{"messages":[1,{"role":"user"},true,null]}`, []string{"messages", "messages"}},
+		{"converse", `{"messages":1}`, []string{"messages"}},
+		{"converse", `{"messages":[[{"role":"user","content":[{"text":"attack"}]}]]}`, []string{"messages"}},
+		{"converse", `{"messages":[{"role":"user","content":[1]}],"system":[false],"toolConfig":{"tools":[0],"toolChoice":true}}`,
+			[]string{"content", "system", "tools", "toolChoice"}},
+		{"converse", `{"messages":[{"role":"user","content":[{"text":1},{"text":null},{"image":{"source":{"bytes":2}}},{"toolUse":{"input":3}}]}]}`,
+			[]string{"text", "bytes"}},
+		{"converse", `{"messages":[{"role":"user","content":[{"toolResult":{"content":[{"json":[1,[true]]},{"text":false}]}}]}]}`, []string{"text"}},
+		{"converse", `{"inferenceConfig":5,"serviceTier":5,"performanceConfig":"attack"}`, []string{"inferenceConfig", "serviceTier", "performanceConfig"}},
+		{"converse", `{"serviceTier":{"type":5},"additionalModelRequestFields":{"service_tier":{"type":"priority"},"a":[1,[2]]}}`, []string{"type", "service_tier"}},
+		{"claude", `{"messages":[{"role":"user","content":7}],"system":[7],"tools":[7],"max_tokens":5}`, []string{"content", "system", "tools"}},
+		{"claude", `{"messages":[{"role":"user","content":[{"type":"tool_result","content":[7]},{"type":"image","source":7}]}]}`, []string{"content", "source"}},
+		{"openai", `{"prompt":[15496,995],"messages":[{"role":"user","content":[7,{"type":"text","text":7}]}],"service_tier":1}`,
+			[]string{"prompt", "prompt", "content", "text", "service_tier"}},
+		{"openai", `{"messages":[{"role":"assistant","content":null,"refusal":null,"tool_calls":null}],"stop":[1],"logit_bias":{"5":1}}`, nil},
+		{"llama", `{"prompt":7}`, []string{"prompt"}},
+		{"titan-embed", `{"inputText":true}`, []string{"inputText"}},
+		{"cohere-embed", `{"texts":["a",7],"images":[7]}`, []string{"texts", "images"}},
+		{"rerank", `{"query":7,"documents":[7],"rank_fields":[7]}`, []string{"query", "rank_fields"}},
+		{"stability-image", `{"text_prompts":[7]}`, []string{"text_prompts"}},
+		{"count-tokens", `{"input":{"invokeModel":{"body":7},"converse":7}}`, []string{"body", "converse"}},
+		{"apply-guardrail", `{"content":[7]}`, []string{"content"}},
 	} {
 		f, d := FamilyOf(c.family), parse(t, c.body)
-		if diff := cmp.Diff(c.want, f.Unknown(d)); diff != "" {
+		if diff := cmp.Diff(c.want, unknownOf(f, d)); diff != "" {
 			t.Errorf("%s %s (-want +got)\n%s", c.family, c.body, diff)
 		}
 		saw := false
@@ -166,12 +193,45 @@ func TestUnknown(t *testing.T) {
 			t.Errorf("%s %s: the text is not shown", c.family, c.body)
 		}
 	}
-	many := `{"k":"x"`
-	for i := range 100 {
-		many += fmt.Sprintf(`,"k%d":"x"`, i)
+}
+
+// Every row refuses a number for each text, object and list of its body.
+func TestScalars(t *testing.T) {
+	for i := range Families {
+		f := &Families[i]
+		for key, s := range f.Body.members {
+			if s.leaf == skip || s.leaf == free {
+				continue
+			}
+			for _, value := range []string{"1", "true", "[false]", "[[]]"} {
+				d := parse(t, `{"`+key+`":`+value+`}`)
+				if diff := cmp.Diff([]string{key}, unknownOf(f, d)); diff != "" {
+					t.Errorf("%s: %s of %s (-want +got)\n%s", f.Name, key, value, diff)
+				}
+			}
+		}
 	}
-	if got := len(FamilyOf("llama").Unknown(parse(t, many+"}"))); got != maxUnknown {
-		t.Errorf("%d names, want at most %d", got, maxUnknown)
+}
+
+// TestTiers checks that whatever may have its own price is shown.
+func TestTiers(t *testing.T) {
+	for family, body := range map[string]string{
+		"converse": `{"serviceTier":{"type":"!"},"performanceConfig":{"latency":"!"},"additionalModelRequestFields":{"service_tier":"!","x":{"service_tier":"no"}}}`,
+		"claude":   `{"service_tier":"!"}`,
+		"openai":   `{"service_tier":["!"]}`,
+	} {
+		d := parse(t, body)
+		n := 0
+		FamilyOf(family).Walk(d, func(c Class, at strictjson.Node, _ string) {
+			if c == Tier && d.Is(at, "!") {
+				n++
+			} else if c == Tier {
+				t.Errorf("%s: %s is no tier", family, d.Raw(at))
+			}
+		})
+		if want := strings.Count(body, "!"); n != want {
+			t.Errorf("%s: %d tiers seen, want %d", family, n, want)
+		}
 	}
 }
 
@@ -196,7 +256,7 @@ func TestMaxTokensNodes(t *testing.T) {
 	} {
 		d := parse(t, c.body)
 		var got []string
-		for _, n := range FamilyOf(c.family).MaxTokensNodes(d) {
+		for n := range FamilyOf(c.family).MaxTokensNodes(d) {
 			got = append(got, string(d.Raw(n)))
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
@@ -204,10 +264,10 @@ func TestMaxTokensNodes(t *testing.T) {
 		}
 	}
 	d := parse(t, `{"n":3,"additionalModelRequestFields":{"n":4,"num_generations":5}}`)
-	if got := len(FamilyOf("openai").MultiplesNodes(d)); got != 1 {
+	if got := len(slices.Collect(FamilyOf("openai").MultiplesNodes(d))); got != 1 {
 		t.Errorf("openai: %d multiples, want 1", got)
 	}
-	if got := len(FamilyOf("converse").MultiplesNodes(d)); got != 2 {
+	if got := len(slices.Collect(FamilyOf("converse").MultiplesNodes(d))); got != 2 {
 		t.Errorf("converse: %d multiples, want 2", got)
 	}
 }
@@ -249,20 +309,9 @@ func TestBound(t *testing.T) {
 			continue
 		}
 		after := parse(t, string(d.Splice(nil, edit)))
-		nodes := f.MaxTokensNodes(after)
+		nodes := slices.Collect(f.MaxTokensNodes(after))
 		if len(nodes) != 1 || string(after.Raw(nodes[0])) != "99" {
 			t.Errorf("%s: the bound in %s is not found again", f.Name, after.Data())
-		}
-	}
-}
-
-func TestInnerBody(t *testing.T) {
-	if b, ok := InnerBody(nil, parse(t, `{"input":{"invokeModel":{"body":"eyJhIjoxfQ=="}}}`)); !ok || string(b) != `{"a":1}` {
-		t.Errorf("got %q, %v", b, ok)
-	}
-	for _, body := range []string{`{}`, `{"input":{"converse":{}}}`, `{"input":{"invokeModel":{"body":5}}}`, `{"input":{"invokeModel":{"body":"eyJhIjoxfQ"}}}`, `{"input":{"invokeModel":{"body":"{}"}}}`, `{"input":{"invokeModel":{"body":"eyJhIjoxfR=="}}}`} {
-		if b, ok := InnerBody(nil, parse(t, body)); ok {
-			t.Errorf("%s: got %q", body, b)
 		}
 	}
 }
@@ -290,14 +339,13 @@ func FuzzFamilies(f *testing.F) {
 					t.Errorf("%s: node %d of role %q", row.Name, n, role)
 				}
 			})
-			row.Unknown(&d)
 			row.UsageFromBody(&d)
-			if len(row.MaxTokensNodes(&d)) > 0 {
+			if len(slices.Collect(row.MaxTokensNodes(&d))) > 0 {
 				continue
 			}
 			if edit, ok := row.Bound(&d, 7); ok {
 				var after strictjson.Document
-				if err := after.Parse(d.Splice(nil, edit), strictjson.Options{Depth: 40}); err == nil && len(row.MaxTokensNodes(&after)) != 1 {
+				if err := after.Parse(d.Splice(nil, edit), strictjson.Options{Depth: 40}); err == nil && len(slices.Collect(row.MaxTokensNodes(&after))) != 1 {
 					t.Errorf("%s: bound lost in %s", row.Name, after.Data())
 				}
 			}

@@ -3,9 +3,10 @@ package bedrock
 import "gatehouse/internal/strictjson"
 
 // A Shape says what may stand at one place of a body. An array stands for each
-// of its elements, so that one shape covers "text, or a list of blocks".
+// of its elements, so that one shape covers "text, or a list of blocks"; an
+// array in an array is never meant. Null may stand anywhere.
 type Shape struct {
-	leaf    class             // what a string here is
+	leaf    Class             // what a string here is
 	role    string            // of everything here and below; empty: as above
 	roled   bool              // an object here names its role in member "role"
 	members map[string]*Shape // what the members of an object here are
@@ -15,30 +16,35 @@ type Shape struct {
 // members is how the rows write an object.
 type members = map[string]*Shape
 
-// class is what a value is to a guard.
-type class uint8
+// Class is what a value of a body is to a guard.
+type Class uint8
 
+// The classes that [Family.Walk] shows, all of strings but Unknown.
 const (
-	unknown class = iota // not in the row: the zero value is the strict one
-	skip                 // an enumeration, id or setting; no text, also inside
-	text                 // the model may read it, or wrote it
-	free                 // any JSON: all strings and all keys below are text
-	blob                 // bytes in base64: an image, a document, a native body
-	link                 // where bytes are to be fetched from
+	Unknown Class = iota // not what the row has there: the zero value is the strict one
+	Text                 // the model may read it, or wrote it
+	Blob                 // bytes in base64: an image, a document
+	Inner                // a native body in base64, to be read with the model's row
+	Link                 // where bytes are to be fetched from
+	Tier                 // names a service tier or a latency, which may have its own price
+
+	skip // an enumeration, id or setting; no text, also inside
+	free // any JSON: all strings and all keys below are text, but for members of its own
 )
 
 var (
 	skipped = &Shape{leaf: skip}
-	texts   = &Shape{leaf: text}
+	texts   = &Shape{leaf: Text}
 	freely  = &Shape{leaf: free}
-	blobs   = &Shape{leaf: blob}
-	links   = &Shape{leaf: link}
+	blobs   = &Shape{leaf: Blob}
+	links   = &Shape{leaf: Link}
+	tiers   = &Shape{leaf: Tier}
 )
 
 func object(m members) *Shape            { return &Shape{members: m} }
 func as(role string, s *Shape) *Shape    { c := *s; c.role = role; return &c }
 func messages(m members) *Shape          { return &Shape{roled: true, members: m} }
-func textOr(s *Shape) *Shape             { c := *s; c.leaf = text; return &c }
+func textOr(s *Shape) *Shape             { c := *s; c.leaf = Text; return &c }
 func typed(m members, by members) *Shape { return &Shape{members: m, byType: by} }
 
 // The roles of texts.
@@ -59,11 +65,11 @@ var roles = map[string]string{
 }
 
 // walker shows every string of a body that is not skipped to see, in document
-// order. What the row does not know is shown twice: once as unknown, then, text
+// order. What the row does not know is shown twice: once as Unknown, then, text
 // by text, as free JSON, so that nothing escapes a guard that goes on.
 type walker struct {
 	doc *strictjson.Document
-	see func(c class, n strictjson.Node, role string)
+	see func(c Class, n strictjson.Node, role string)
 }
 
 // walk visits n, which stands where s says; member is the nearest member around it.
@@ -79,33 +85,45 @@ func (w *walker) walk(s *Shape, n, member strictjson.Node, role string) {
 		w.leaf(s, n, member, role)
 	case strictjson.Array:
 		for c := w.doc.First(n); c != strictjson.None; c = w.doc.Next(c) {
-			w.walk(s, c, member, role)
+			if s.leaf != free && w.doc.Kind(c) == strictjson.Array {
+				w.unknown(c, member, role)
+			} else {
+				w.walk(s, c, member, role)
+			}
 		}
 	case strictjson.Object:
 		w.object(s, n, member, role)
+	case strictjson.Number, strictjson.True, strictjson.False:
+		if s.leaf != free { // a prompt as token ids, or a list that only wastes memory
+			w.see(Unknown, member, role)
+		}
 	}
 }
 
 func (w *walker) leaf(s *Shape, n, member strictjson.Node, role string) {
 	switch s.leaf {
 	case free:
-		w.see(text, n, role)
-	case unknown:
-		w.see(unknown, member, role)
-		w.see(text, n, role)
+		w.see(Text, n, role)
+	case Unknown:
+		w.unknown(n, member, role)
 	default:
 		w.see(s.leaf, n, role)
 	}
 }
 
+// unknown shows n, which must not stand where it does, and all texts below.
+func (w *walker) unknown(n, member strictjson.Node, role string) {
+	w.see(Unknown, member, role)
+	w.walk(freely, n, member, role)
+}
+
 func (w *walker) object(s *Shape, n, member strictjson.Node, role string) {
 	if s.leaf == free {
-		w.free(n, role)
+		w.free(s, n, role)
 		return
 	}
 	if s.members == nil { // a string was expected
-		w.see(unknown, member, role)
-		w.free(n, role)
+		w.unknown(n, member, role)
 		return
 	}
 	if s.roled {
@@ -113,7 +131,7 @@ func (w *walker) object(s *Shape, n, member strictjson.Node, role string) {
 	}
 	known := s.members
 	if s.byType != nil {
-		if t := s.byType[w.string(n, "type")]; t != nil {
+		if t := s.byType[string(w.string(n, "type"))]; t != nil {
 			known = t.members
 		}
 	}
@@ -122,16 +140,19 @@ func (w *walker) object(s *Shape, n, member strictjson.Node, role string) {
 		if sub != nil {
 			w.walk(sub, c, c, role)
 		} else if w.couldCarryText(c) {
-			w.see(unknown, c, role)
-			w.walk(freely, c, c, role)
+			w.unknown(c, c, role)
 		}
 	}
 }
 
-func (w *walker) free(n strictjson.Node, role string) {
+func (w *walker) free(s *Shape, n strictjson.Node, role string) {
 	for c := w.doc.First(n); c != strictjson.None; c = w.doc.Next(c) {
-		w.see(text, w.doc.KeyNode(c), role)
-		w.walk(freely, c, c, role)
+		w.see(Text, w.doc.KeyNode(c), role)
+		sub := s.members[string(w.doc.KeyBytes(c))]
+		if sub == nil {
+			sub = freely
+		}
+		w.walk(sub, c, c, role)
 	}
 }
 
@@ -149,13 +170,13 @@ func (w *walker) roleOf(n strictjson.Node, role string) string {
 	if w.doc.Get(n, "role") == strictjson.None {
 		return role
 	}
-	if r := roles[w.string(n, "role")]; r != "" {
+	if r := roles[string(w.string(n, "role"))]; r != "" {
 		return r
 	}
 	return RoleOther
 }
 
-func (w *walker) string(n strictjson.Node, key string) string {
-	s, _ := w.doc.String(w.doc.Get(n, key))
-	return s
+func (w *walker) string(n strictjson.Node, key string) []byte {
+	b, _ := w.doc.Bytes(w.doc.Get(n, key))
+	return b
 }

@@ -5,10 +5,13 @@
 package read
 
 import (
+	"encoding/base64"
 	"errors"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"gatehouse/internal/bedrock"
 	"gatehouse/internal/bedrock/model"
@@ -17,29 +20,37 @@ import (
 )
 
 const (
-	maxDepth = 32
-	maxNodes = 1 << 20
+	maxDepth     = 32
+	maxNodes     = 1 << 17 // values of a body: 4 MiB of index; what people send has a hundredth of them
+	maxMultiples = 16      // answers that one call may ask for
+	maxWait      = 2 * time.Second
 )
 
 // Reader is safe for concurrent use.
 type Reader struct {
 	models *model.Table
 	docs   sync.Pool // *strictjson.Document
+	// large has a place for each body above smallBody that is read at once: as
+	// many as there are cores, since more would only hold memory.
+	large chan struct{}
 }
 
 // New returns a Reader that knows the models of t.
 func New(t *model.Table) *Reader {
-	return &Reader{models: t, docs: sync.Pool{New: func() any { return new(strictjson.Document) }}}
+	return &Reader{
+		models: t, docs: sync.Pool{New: func() any { return new(strictjson.Document) }},
+		large: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
 }
 
-// Parse fills in what c's target and body say: model, max tokens, estimate,
-// guardrail. It refuses a model that cannot be named for certain and a body that
-// another reader could understand differently or that says more than we do understand.
+// Parse fills in what c's target and body say: model, max tokens, estimate. It
+// refuses a model that cannot be named for certain or has no price, whatever
+// costs more than its price says, and a body that another reader could
+// understand differently or that says more than we do understand. A large body
+// waits its turn, for two seconds at most.
 func (rd *Reader) Parse(c *call.Call) *call.Refusal {
-	if c.Target.Model != "" {
-		if ref := rd.resolve(c); ref != nil && c.Operation.Support != bedrock.Pass {
-			return ref
-		} // what a read-only call names may be unknown to us; policy judges that
+	if ref := rd.target(c); ref != nil {
+		return ref
 	}
 	if !c.Operation.HasBody {
 		if len(c.Body) > 0 {
@@ -47,13 +58,41 @@ func (rd *Reader) Parse(c *call.Call) *call.Refusal {
 		}
 		return nil
 	}
+	if len(c.Body) > smallBody {
+		if !rd.enter() {
+			return call.Overloaded.With("too many large bodies are being read")
+		}
+		defer rd.leave()
+	}
+	f := family(c)
+	if f == nil {
+		return unknownShape(c)
+	}
 	doc := rd.docs.Get().(*strictjson.Document)
 	defer rd.free(doc)
 	if err := doc.Parse(c.Body, strictjson.Options{Depth: maxDepth, MaxNodes: maxNodes}); err != nil {
 		return call.Malformed.With(err.Error())
 	}
-	return rd.fill(c, family(c), doc)
+	return rd.fill(c, f, doc)
 }
+
+func (rd *Reader) enter() bool {
+	select {
+	case rd.large <- struct{}{}:
+		return true
+	default:
+	}
+	timer := time.NewTimer(maxWait)
+	defer timer.Stop()
+	select {
+	case rd.large <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+func (rd *Reader) leave() { <-rd.large }
 
 // free keeps a document's memory for another body, but not the body itself.
 func (rd *Reader) free(doc *strictjson.Document) {
@@ -65,6 +104,31 @@ func (rd *Reader) free(doc *strictjson.Document) {
 func (rd *Reader) Normalise(id string) (string, bool) {
 	ref, err := rd.models.Resolve(id)
 	return ref.ID, err == nil
+}
+
+// target judges what the path and the headers ask for.
+func (rd *Reader) target(c *call.Call) *call.Refusal {
+	if c.Target.Model == "" {
+		return nil
+	}
+	ref := rd.resolve(c)
+	if c.Operation.Support == bedrock.Pass {
+		return nil // what a read-only call names may be unknown to us; policy judges that
+	}
+	if ref != nil {
+		return ref
+	}
+	if !c.Model.Price.Known && c.Operation.Body != "count-tokens" { // which is free of charge
+		return call.ModelDenied.With("no price is known; set prices in the configuration")
+	}
+	for _, name := range tierHeaders {
+		for _, value := range c.Header[name] {
+			if ref := checkTier(value); ref != nil {
+				return ref
+			}
+		}
+	}
+	return nil
 }
 
 func (rd *Reader) resolve(c *call.Call) *call.Refusal {
@@ -79,6 +143,18 @@ func (rd *Reader) resolve(c *call.Call) *call.Refusal {
 	return nil
 }
 
+var tierHeaders = [...]string{"X-Amzn-Bedrock-Service-Tier", "X-Amzn-Bedrock-Performanceconfig-Latency"}
+
+// checkTier refuses service tiers and latencies that cost more than the table
+// of models says: all but these, of which flex costs less.
+func checkTier(tier string) *call.Refusal {
+	switch tier {
+	case "default", "flex", "standard", "auto", "standard_only":
+		return nil
+	}
+	return call.OperationDenied.With("tier or latency " + quote(tier) + " has no price")
+}
+
 func family(c *call.Call) *bedrock.Family {
 	if c.Operation.Body != "" {
 		return bedrock.FamilyOf(c.Operation.Body)
@@ -86,56 +162,80 @@ func family(c *call.Call) *bedrock.Family {
 	return bedrock.FamilyOf(c.Model.Family)
 }
 
+func unknownShape(c *call.Call) *call.Refusal {
+	return call.UnparsedBody.With("no body shape is known for family " + c.Model.Family)
+}
+
 // fill reads c's body with the family's row.
 func (rd *Reader) fill(c *call.Call, f *bedrock.Family, doc *strictjson.Document) *call.Refusal {
-	if f == nil {
-		return call.UnparsedBody.With("no body shape is known for family " + c.Model.Family)
-	}
-	if unknown := f.Unknown(doc); len(unknown) > 0 {
-		return call.UnparsedBody.With("member not understood: " + strconv.Quote(unknown[0]))
-	}
-	if ref := checkLinks(f, doc); ref != nil {
+	if ref := rd.judge(c, f, doc); ref != nil {
 		return ref
 	}
-	for _, n := range f.MaxTokensNodes(doc) {
+	for n := range f.MaxTokensNodes(doc) {
 		bound, ok := doc.Int(n)
 		if !ok || bound < 1 || c.Model.Model != nil && c.Model.MaxOutput > 0 && bound > c.Model.MaxOutput {
 			return call.BadMaxTokens.With("max tokens out of range")
 		}
 		c.MaxTokens = max(c.MaxTokens, bound)
 	}
-	f.Texts(doc, func(n strictjson.Node, _ string) {
-		start, end := doc.Span(n)
-		c.InputEstimate += int64(end - start)
-	})
-	return rd.inner(c, doc)
-}
-
-// inner reads the native body that CountTokens carries as that model would.
-func (rd *Reader) inner(c *call.Call, doc *strictjson.Document) *call.Refusal {
-	if c.Operation.Body != "count-tokens" {
-		return nil
-	}
-	body, ok := bedrock.InnerBody(nil, doc)
-	if !ok {
-		return nil // the Converse form
-	}
-	inner := rd.docs.Get().(*strictjson.Document)
-	defer rd.free(inner)
-	if err := inner.Parse(body, strictjson.Options{Depth: maxDepth, MaxNodes: maxNodes}); err != nil {
-		return call.Malformed.With("inner body: " + err.Error())
+	for n := range f.MultiplesNodes(doc) {
+		if times, ok := doc.Int(n); !ok || times < 1 || times > maxMultiples {
+			return call.BadMaxTokens.With("number of answers out of range")
+		}
 	}
 	return nil
 }
 
-// checkLinks refuses what would make Bedrock fetch something in the gateway's
-// name: with the gateway's role an S3 location that a caller chose could be
-// anybody's. Data URLs carry what they name.
-func checkLinks(f *bedrock.Family, doc *strictjson.Document) (ref *call.Refusal) {
-	f.Links(doc, func(n strictjson.Node) {
-		if s, _ := doc.String(n); !strings.HasPrefix(s, "data:") {
-			ref = call.UnparsedBody.With("a location to fetch from: " + strconv.Quote(s[:min(len(s), 64)]))
+// judge visits all that the body says, and returns the first thing to refuse.
+func (rd *Reader) judge(c *call.Call, f *bedrock.Family, doc *strictjson.Document) (ref *call.Refusal) {
+	f.Walk(doc, func(class bedrock.Class, n strictjson.Node, _ string) {
+		switch {
+		case ref != nil:
+		case class == bedrock.Text:
+			start, end := doc.Span(n)
+			c.InputEstimate += int64(end - start)
+		case class == bedrock.Unknown:
+			ref = call.UnparsedBody.With("member not understood: " + quote(doc.Key(n)))
+		case class == bedrock.Link:
+			ref = checkLink(doc, n)
+		case class == bedrock.Tier:
+			tier, _ := doc.String(n)
+			ref = checkTier(tier)
+		case class == bedrock.Inner:
+			ref = rd.inner(c, doc, n)
 		}
 	})
 	return ref
 }
+
+// checkLink refuses what would make Bedrock fetch something in the gateway's
+// name: with the gateway's role an S3 location that a caller chose could be
+// anybody's. Data URLs carry what they name.
+func checkLink(doc *strictjson.Document, n strictjson.Node) *call.Refusal {
+	if s, _ := doc.String(n); !strings.HasPrefix(s, "data:") {
+		return call.UnparsedBody.With("a location to fetch from: " + quote(s))
+	}
+	return nil
+}
+
+// inner reads the native body that CountTokens carries as that model would.
+func (rd *Reader) inner(c *call.Call, outer *strictjson.Document, n strictjson.Node) *call.Refusal {
+	f := bedrock.FamilyOf(c.Model.Family)
+	if f == nil {
+		return unknownShape(c)
+	}
+	text, _ := outer.Bytes(n)
+	body, err := base64.StdEncoding.Strict().AppendDecode(nil, text)
+	if err != nil {
+		return call.Malformed.With("inner body: " + err.Error())
+	}
+	doc := rd.docs.Get().(*strictjson.Document)
+	defer rd.free(doc)
+	if err := doc.Parse(body, strictjson.Options{Depth: maxDepth, MaxNodes: maxNodes}); err != nil {
+		return call.Malformed.With("inner body: " + err.Error())
+	}
+	return rd.judge(c, f, doc)
+}
+
+// quote quotes the beginning of what a caller wrote.
+func quote(s string) string { return strconv.Quote(s[:min(len(s), 64)]) }

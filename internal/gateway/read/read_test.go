@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -148,29 +149,181 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
+const (
+	nova   = "amazon.nova-lite-v1:0"
+	haiku  = "anthropic.claude-3-haiku-20240307-v1:0"
+	gpt    = "openai.gpt-oss-20b-1:0"
+	titan  = "amazon.titan-image-generator-v2:0"
+	rerank = "cohere.rerank-v3-5:0" // has no price by token
+)
+
+func newCall(operation, model, body string) *call.Call {
+	c := &call.Call{Operation: bedrock.OperationOf(operation), Body: []byte(body)}
+	c.Target = bedrock.Target{Operation: c.Operation, Model: model}
+	return c
+}
+
 // What Parse fills in, and what it takes for an upper bound.
 func TestParse(t *testing.T) {
 	rd := New(model.Default())
 	for _, tt := range []struct {
 		operation, model, body string
 		max, estimate          int64
-		want                   call.Reason
 	}{
-		{"Converse", "amazon.nova-lite-v1:0", `{"messages":[{"role":"user","content":[{"text":"hello"}]}],"inferenceConfig":{"maxTokens":7}}`, 7, 7, ""},
-		{"Converse", "us.amazon.nova-lite-v1:0", `{"messages":[{"role":"user","content":[{"text":"hello"}]}]}`, 0, 7, ""},
-		{"InvokeModel", "anthropic.claude-3-haiku-20240307-v1:0", `{"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}`, 9, 7, ""},
-		{"InvokeModel", "openai.gpt-oss-20b-1:0", `{"messages":[{"role":"user","content":"hello"}],"max_tokens":5,"max_completion_tokens":50}`, 50, 7, ""},
-		{"CountTokens", "amazon.nova-lite-v1:0", `{"input":{"invokeModel":{"body":"eyJhIjoxLCJhIjoyfQ=="}}}`, 0, 0, "malformed_body"},
-		{"Converse", "no.such-model", `{}`, 0, 0, "unknown_model"},
+		{"Converse", nova, `{"messages":[{"role":"user","content":[{"text":"hello"}]}],"inferenceConfig":{"maxTokens":7}}`, 7, 7},
+		{"Converse", "us." + nova, `{"messages":[{"role":"user","content":[{"text":"hello"}]}]}`, 0, 7},
+		{"InvokeModel", haiku, `{"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}`, 9, 7},
+		{"InvokeModel", gpt, `{"messages":[{"role":"user","content":"hello"}],"max_tokens":5,"max_completion_tokens":50}`, 50, 7},
 	} {
-		c := &call.Call{Operation: bedrock.OperationOf(tt.operation)}
-		c.Target = bedrock.Target{Operation: c.Operation, Model: tt.model}
-		c.SetBody([]byte(tt.body))
-		if got := reason(rd.Parse(c)); got != tt.want {
-			t.Errorf("%s %s: refused with %q, want %q", tt.operation, tt.body, got, tt.want)
+		c := newCall(tt.operation, tt.model, tt.body)
+		if ref := rd.Parse(c); ref != nil {
+			t.Errorf("%s %s: %v", tt.operation, tt.body, ref)
 		}
-		if tt.want == "" && (c.MaxTokens != tt.max || c.InputEstimate < 5 || c.InputEstimate > 2*tt.estimate+30) {
+		if c.MaxTokens != tt.max || c.InputEstimate < 5 || c.InputEstimate > 2*tt.estimate+30 {
 			t.Errorf("%s %s: max tokens %d, estimate %d, want %d and at least 5", tt.operation, tt.body, c.MaxTokens, c.InputEstimate, tt.max)
 		}
+	}
+}
+
+// What Parse refuses, beside the rows of the attack catalogue.
+func TestRefused(t *testing.T) {
+	blocks := func(n int) string {
+		return `{"messages":[{"role":"user","content":[` + strings.Repeat(`{"text":"x"},`, n-1) + `{"text":"x"}]}]}`
+	}
+	inner := func(body string) string {
+		return `{"input":{"invokeModel":{"body":"` + base64.StdEncoding.EncodeToString([]byte(body)) + `"}}}`
+	}
+	rd := New(model.Default())
+	for name, tt := range map[string]struct {
+		operation, model, body string
+		want                   call.Reason
+	}{
+		"no such model":              {"Converse", "no.such-model", `{}`, "unknown_model"},
+		"no price":                   {"InvokeModel", rerank, `{"query":"q","documents":["d"]}`, "model_denied"},
+		"no price, claude":           {"Converse", "anthropic.claude-mythos-preview", `{"messages":[]}`, "model_denied"},
+		"no price, streamed":         {"ConverseStream", "anthropic.claude-mythos-preview", `{"messages":[]}`, "model_denied"},
+		"no price, counted for free": {"CountTokens", "anthropic.claude-mythos-preview", `{"input":{}}`, ""},
+		"no price, looked at":        {"GetFoundationModel", rerank, "", ""},
+		"a price by image":           {"InvokeModel", titan, `{"taskType":"TEXT_IMAGE","textToImageParams":{"text":"a cat"}}`, ""},
+
+		"numbers for messages":       {"Converse", nova, `{"messages":[` + strings.Repeat("1,", 1000) + `1]}`, "unparsed_body"},
+		"a million numbers":          {"Converse", nova, `{"messages":[` + strings.Repeat("1,", 1_000_000) + `1]}`, "malformed_body"},
+		"a million settings":         {"Converse", nova, `{"messages":[],"guardrailConfig":[` + strings.Repeat("1,", 1_000_000) + `1]}`, "malformed_body"},
+		"B10 100,000 content blocks": {"Converse", nova, blocks(100_000), "malformed_body"},
+		"10,000 content blocks":      {"Converse", nova, blocks(10_000), ""},
+		"a prompt as token ids":      {"InvokeModel", gpt, `{"prompt":[15496,995]}`, "unparsed_body"},
+
+		"priority":              {"Converse", nova, `{"messages":[],"serviceTier":{"type":"priority"}}`, "operation_denied"},
+		"reserved":              {"ConverseStream", nova, `{"messages":[],"serviceTier":{"type":"reserved"}}`, "operation_denied"},
+		"tier in a list":        {"Converse", nova, `{"messages":[],"serviceTier":[{"type":"priority"}]}`, "operation_denied"},
+		"flex":                  {"Converse", nova, `{"messages":[],"serviceTier":{"type":"flex"}}`, ""},
+		"default":               {"Converse", nova, `{"messages":[],"serviceTier":{"type":"default"}}`, ""},
+		"no tier":               {"Converse", nova, `{"messages":[],"serviceTier":null}`, ""},
+		"optimized latency":     {"Converse", nova, `{"messages":[],"performanceConfig":{"latency":"optimized"}}`, "operation_denied"},
+		"standard latency":      {"Converse", nova, `{"messages":[],"performanceConfig":{"latency":"standard"}}`, ""},
+		"priority, native":      {"InvokeModel", gpt, `{"messages":[],"service_tier":"priority"}`, "operation_denied"},
+		"priority, handed down": {"Converse", gpt, `{"messages":[],"additionalModelRequestFields":{"service_tier":"priority"}}`, "operation_denied"},
+		"auto, native":          {"InvokeModel", haiku, `{"messages":[],"max_tokens":5,"service_tier":"auto"}`, ""},
+
+		"inner: twice a key":        {"CountTokens", nova, inner(`{"a":1,"a":2}`), "malformed_body"},
+		"inner: no base64":          {"CountTokens", haiku, `{"input":{"invokeModel":{"body":"{\"messages\":[]}"}}}`, "malformed_body"},
+		"inner: empty":              {"CountTokens", haiku, `{"input":{"invokeModel":{"body":""}}}`, "malformed_body"},
+		"inner: no text":            {"CountTokens", haiku, `{"input":{"invokeModel":{"body":5}}}`, "unparsed_body"},
+		"inner: in a list":          {"CountTokens", haiku, `{"input":[{"invokeModel":{"body":"{}"}}]}`, "malformed_body"},
+		"inner: unknown member":     {"CountTokens", haiku, inner(`{"messages":[],"mcp_servers":[{"name":"x"}]}`), "unparsed_body"},
+		"inner: another family":     {"CountTokens", haiku, inner(`{"inputText":"x"}`), "unparsed_body"},
+		"inner: a link":             {"CountTokens", haiku, inner(`{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"http://169.254.169.254/"}}]}]}`), "unparsed_body"},
+		"inner: good":               {"CountTokens", haiku, inner(`{"anthropic_version":"bedrock-2023-05-31","max_tokens":5,"messages":[{"role":"user","content":"x"}]}`), ""},
+		"inner: in Converse's form": {"CountTokens", nova, `{"input":{"converse":{"messages":[{"role":"user","content":[{"text":"x"}]}]}}}`, ""},
+		"inner: a link in it":       {"CountTokens", nova, `{"input":{"converse":{"messages":[{"role":"user","content":[{"image":{"format":"png","source":{"s3Location":{"uri":"s3://b/k"}}}}]}]}}}`, "unparsed_body"},
+
+		"16 answers":             {"InvokeModel", gpt, `{"messages":[],"n":16}`, ""},
+		"17 answers":             {"InvokeModel", gpt, `{"messages":[],"n":17}`, "bad_max_tokens"},
+		"no answer":              {"InvokeModel", gpt, `{"messages":[],"n":0}`, "bad_max_tokens"},
+		"minus one answer":       {"InvokeModel", gpt, `{"messages":[],"best_of":-1}`, "bad_max_tokens"},
+		"half an answer":         {"InvokeModel", gpt, `{"messages":[],"n":1.5}`, "bad_max_tokens"},
+		"2^63 answers":           {"InvokeModel", gpt, `{"messages":[],"n":9223372036854775808}`, "bad_max_tokens"},
+		"true answers":           {"InvokeModel", gpt, `{"messages":[],"n":true}`, "bad_max_tokens"},
+		"answers as text":        {"InvokeModel", gpt, `{"messages":[],"n":"2"}`, "unparsed_body"},
+		"null answers":           {"InvokeModel", gpt, `{"messages":[],"n":null}`, ""},
+		"10,000 images":          {"InvokeModel", titan, `{"taskType":"TEXT_IMAGE","imageGenerationConfig":{"numberOfImages":10000}}`, "bad_max_tokens"},
+		"many answers by detour": {"Converse", nova, `{"messages":[],"additionalModelRequestFields":{"num_generations":100}}`, "bad_max_tokens"},
+	} {
+		if got := reason(rd.Parse(newCall(tt.operation, tt.model, tt.body))); got != tt.want {
+			t.Errorf("%s: refused with %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// Headers choose a tier for InvokeModel.
+func TestTierHeaders(t *testing.T) {
+	rd := New(model.Default())
+	for value, want := range map[string]call.Reason{
+		"default": "", "flex": "", "standard": "",
+		"priority": "operation_denied", "Priority": "operation_denied", "reserved": "operation_denied", "optimized": "operation_denied",
+	} {
+		for _, name := range []string{"X-Amzn-Bedrock-Service-Tier", "X-Amzn-Bedrock-PerformanceConfig-Latency"} {
+			c := newCall("InvokeModelWithResponseStream", haiku, `{"max_tokens":5,"messages":[]}`)
+			c.Header = http.Header{}
+			c.Header.Set(name, value)
+			if got := reason(rd.Parse(c)); got != want {
+				t.Errorf("%s: %s: refused with %q, want %q", name, value, got, want)
+			}
+		}
+	}
+}
+
+// Large bodies are read a few at a time, small ones at once; one that waits too
+// long is told to come back.
+func TestLargeBodies(t *testing.T) {
+	large := `{"messages":[{"role":"user","content":[{"text":"` + strings.Repeat("x", smallBody) + `"}]}]}`
+	synctest.Test(t, func(t *testing.T) {
+		rd := New(model.Default())
+		for range cap(rd.large) {
+			rd.enter()
+		}
+		start := time.Now()
+		if got := reason(rd.Parse(newCall("Converse", nova, large))); got != "overloaded" || time.Since(start) != maxWait {
+			t.Errorf("one too many: %q after %v, want overloaded after %v", got, time.Since(start), maxWait)
+		}
+		if got := reason(rd.Parse(newCall("Converse", nova, `{"messages":[]}`))); got != "" {
+			t.Errorf("a small body: %q", got)
+		}
+		go func() {
+			time.Sleep(maxWait / 2)
+			rd.leave()
+		}()
+		for range 3 {
+			if got := reason(rd.Parse(newCall("Converse", nova, large))); got != "" {
+				t.Errorf("with a place free: %q", got)
+			}
+		}
+		if n := len(rd.large); n != cap(rd.large)-1 {
+			t.Errorf("%d places are taken, want %d", n, cap(rd.large)-1)
+		}
+	})
+}
+
+// chat makes a Converse body of about size bytes, in turns of a chat.
+func chat(size int) string {
+	turn := `{"role":"user","content":[{"text":"` + strings.Repeat("What is the airspeed of a swallow? ", 6) + `\n"}]},` +
+		`{"role":"assistant","content":[{"text":"` + strings.Repeat("African or European? ", 6) + `"}]}`
+	turns := strings.Repeat(turn+",", max(size/len(turn)-1, 0)) + turn
+	return `{"messages":[` + turns + `],"inferenceConfig":{"maxTokens":512,"temperature":0.7},"system":[{"text":"Be brief."}]}`
+}
+
+func BenchmarkParse(b *testing.B) {
+	rd := New(model.Default())
+	for _, size := range []int{1 << 10, 32 << 10} {
+		b.Run(fmt.Sprintf("%dKB", size>>10), func(b *testing.B) {
+			c := newCall("Converse", "us."+nova, chat(size))
+			b.SetBytes(int64(len(c.Body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if ref := rd.Parse(c); ref != nil {
+					b.Fatal(ref)
+				}
+			}
+		})
 	}
 }
