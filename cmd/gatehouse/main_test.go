@@ -25,6 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
+	"gatehouse/internal/config"
 	"gatehouse/internal/sim/emulator"
 	"gatehouse/test/process"
 )
@@ -176,6 +177,55 @@ func TestHelp(t *testing.T) {
 	if diff := cmp.Diff(string(want), out.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// TestReadme: what the README has one type is a verb with flags and arguments
+// that it takes, and its configurations are ones.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verbs := 0
+	for _, block := range regexp.MustCompile("(?s)```(sh|yaml)\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		if block[1] == "yaml" {
+			file := filepath.Join(t.TempDir(), "readme.yaml")
+			if err := os.WriteFile(file, []byte(block[2]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := config.Load(file); err != nil {
+				t.Errorf("%v in\n%s", err, block[2])
+			}
+			continue
+		}
+		for line := range strings.Lines(block[2]) {
+			if command, ok := strings.CutPrefix(line, "gatehouse "); ok {
+				command, _, _ = strings.Cut(command, "#")
+				verbs++
+				if err := parses(strings.Fields(command)); err != nil {
+					t.Errorf("gatehouse %s: %v", command, err)
+				}
+			}
+		}
+	}
+	if verbs < 10 {
+		t.Errorf("found %d verbs in the README", verbs)
+	}
+}
+
+// parses tells whether a command line is one, without running it.
+func parses(args []string) error {
+	c, rest, err := (&program{}).root().Find(args)
+	if err != nil {
+		return err
+	}
+	if c.HasSubCommands() {
+		return fmt.Errorf("%s is a group of verbs", c.CommandPath())
+	}
+	if err := c.ParseFlags(rest); err != nil {
+		return err
+	}
+	return c.ValidateArgs(c.Flags().Args())
 }
 
 // TestEmulateHelp: the kinds of faults and the examples in the help are the
