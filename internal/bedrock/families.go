@@ -25,21 +25,21 @@ var (
 var (
 	converseSource = object(members{
 		"bytes": blobs, "s3Location": s3Location, "text": texts,
-		"content": object(members{"text": texts}),
+		"content": list(object(members{"text": texts})),
 	})
 	converseMedia    = object(members{"format": skipped, "source": converseSource})
 	converseDocument = object(members{
 		"format": skipped, "name": texts, "source": converseSource, "context": texts, "citations": none,
 	})
 	converseSearchResult = object(members{
-		"source": texts, "title": texts, "content": object(members{"text": texts}), "citations": none,
+		"source": texts, "title": texts, "content": list(object(members{"text": texts})), "citations": none,
 	})
 	converseToolResult = as(RoleTool, object(members{
 		"toolUseId": skipped, "status": skipped, "type": skipped,
-		"content": object(members{
+		"content": list(object(members{
 			"text": texts, "json": freely, "image": converseMedia, "video": converseMedia,
 			"document": converseDocument, "searchResult": converseSearchResult,
-		}),
+		})),
 	}))
 	converseGuard = object(members{
 		"text":  object(members{"text": texts, "qualifiers": skipped}),
@@ -57,17 +57,17 @@ var (
 		"citationsContent": freely, "searchResult": converseSearchResult,
 		"toolAddition": as(RoleTool, freely), "toolRemoval": as(RoleTool, freely),
 	})
-	converseMessages = messages(members{"role": skipped, "content": converseBlock})
-	converseSystem   = as(RoleSystem, object(members{
+	converseMessages = list(messages(members{"role": skipped, "content": list(converseBlock)}))
+	converseSystem   = as(RoleSystem, list(object(members{
 		"text": texts, "guardContent": converseGuard, "cachePoint": skipped,
-	}))
+	})))
 	converseTools = as(RoleTool, object(members{
-		"tools": object(members{
+		"tools": list(object(members{
 			"toolSpec": object(members{
 				"name": texts, "description": texts, "inputSchema": object(members{"json": freely}),
 			}),
 			"systemTool": object(members{"name": texts}), "cachePoint": skipped,
-		}),
+		})),
 		"toolChoice": object(members{"auto": none, "any": none, "tool": object(members{"name": texts})}),
 	}))
 	// Members of a native body: any JSON, some of which has its price.
@@ -80,7 +80,7 @@ var (
 		members{"type": skipped, "media_type": skipped, "data": texts, "url": links, "file_id": skipped, "content": claudeText},
 		map[string]*Shape{"base64": object(members{"type": skipped, "media_type": skipped, "data": blobs})},
 	)
-	claudeText     = textOr(object(members{"type": skipped, "text": texts, "cache_control": skipped, "citations": freely}))
+	claudeText     = list(textOr(object(members{"type": skipped, "text": texts, "cache_control": skipped, "citations": freely})))
 	claudeDocument = members{
 		"type": skipped, "source": claudeSource, "title": texts, "context": texts, "citations": freely, "cache_control": skipped,
 	}
@@ -103,7 +103,7 @@ var (
 			"search_result": claudeResult.byType["search_result"],
 			"tool_use":      claudeToolUse, "server_tool_use": claudeToolUse,
 			"tool_result": object(members{
-				"type": skipped, "tool_use_id": skipped, "cache_control": skipped, "content": as(RoleTool, claudeResult),
+				"type": skipped, "tool_use_id": skipped, "cache_control": skipped, "content": as(RoleTool, list(claudeResult)),
 			}),
 			"tool_search_tool_result": claudeServerResult, "web_search_tool_result": claudeServerResult,
 			"code_execution_tool_result": claudeServerResult,
@@ -116,11 +116,11 @@ var (
 	claudeServerResult = object(members{
 		"type": skipped, "tool_use_id": skipped, "content": as(RoleTool, freely), "cache_control": skipped, "caller": skipped,
 	})
-	claudeMessages = messages(members{"role": skipped, "content": claudeContent})
-	claudeTools    = as(RoleTool, object(members{
+	claudeMessages = list(messages(members{"role": skipped, "content": list(claudeContent)}))
+	claudeTools    = as(RoleTool, list(object(members{
 		"type": skipped, "name": texts, "description": texts, "input_schema": freely, "input_examples": freely,
 		"cache_control": skipped, "allowed_callers": skipped,
-	}))
+	})))
 	claudeBody = members{
 		"anthropic_version": skipped, "anthropic_beta": skipped, "messages": claudeMessages,
 		"system": as(RoleSystem, claudeText), "tools": claudeTools,
@@ -139,24 +139,24 @@ const guardrailConfigKey = "amazon-bedrock-guardrailConfig"
 // Bodies in the manner of OpenAI's Chat Completions, and of plain completions.
 var (
 	openAIFunction = object(members{"name": texts, "arguments": texts})
-	openAIContent  = textOr(object(members{
+	openAIContent  = list(textOr(object(members{
 		"type": skipped, "text": texts, "refusal": texts, "thinking": texts, "reasoning": texts,
 		"image_url":   &Shape{leaf: Link, members: members{"url": links, "detail": skipped}},
 		"video_url":   &Shape{leaf: Link, members: members{"url": links}},
 		"audio_url":   &Shape{leaf: Link, members: members{"url": links}},
 		"input_audio": &Shape{leaf: Blob, members: members{"data": blobs, "format": skipped}},
 		"file":        object(members{"file_data": blobs, "file_id": skipped, "filename": texts}),
-	}))
-	openAIMessages = messages(members{
+	})))
+	openAIMessages = list(messages(members{
 		"role": skipped, "content": openAIContent, "name": texts, "refusal": texts,
 		"reasoning": texts, "reasoning_content": texts, "audio": skipped,
 		"tool_call_id":  texts, // templates print it
-		"tool_calls":    object(members{"id": texts, "type": skipped, "function": openAIFunction}),
+		"tool_calls":    list(object(members{"id": texts, "type": skipped, "function": openAIFunction})),
 		"function_call": openAIFunction,
-	})
+	}))
 	openAIBody = object(members{
-		"messages": openAIMessages, "prompt": texts, "suffix": texts,
-		"images": blobs, // imported vision models
+		"messages": openAIMessages, "prompt": list(texts), "suffix": texts,
+		"images": list(blobs), // imported vision models
 		"tools":  as(RoleTool, freely), "functions": as(RoleTool, freely),
 		"tool_choice": as(RoleTool, freely), "function_call": as(RoleTool, freely),
 		"documents": as(RoleTool, freely), "response_format": as(RoleOther, freely),
@@ -178,7 +178,7 @@ var (
 var (
 	imageParams = object(members{
 		"text": texts, "negativeText": texts, "maskPrompt": texts, "style": skipped,
-		"image": blobs, "images": blobs, "maskImage": blobs, "conditionImage": blobs, "referenceImage": blobs,
+		"image": blobs, "images": list(blobs), "maskImage": blobs, "conditionImage": blobs, "referenceImage": blobs,
 		"controlMode": skipped, "outPaintingMode": skipped, "colors": skipped,
 	})
 	amazonImageBody = object(members{
@@ -261,7 +261,7 @@ var Families = finish([]Family{
 		Name: "command-r",
 		Body: object(members{
 			"message": texts, "preamble": as(RoleSystem, texts),
-			"chat_history": messages(members{"role": skipped, "message": texts, "tool_calls": freely, "tool_results": as(RoleTool, freely)}),
+			"chat_history": list(messages(members{"role": skipped, "message": texts, "tool_calls": freely, "tool_results": as(RoleTool, freely)})),
 			"documents":    as(RoleTool, freely), "tools": as(RoleTool, freely), "tool_results": as(RoleTool, freely),
 			"response_format": as(RoleOther, freely), "stop_sequences": skipped, "prompt_truncation": skipped,
 			"citation_quality": skipped, guardrailConfigKey: skipped,
@@ -285,7 +285,7 @@ var Families = finish([]Family{
 	},
 	{ // C8; the count in a stream is a running one
 		Name: "llama", Aliases: []string{"llama2"},
-		Body:      object(members{"prompt": texts, "images": blobs, guardrailConfigKey: skipped}),
+		Body:      object(members{"prompt": texts, "images": list(blobs), guardrailConfigKey: skipped}),
 		MaxTokens: []Path{"max_gen_len"},
 		Answer:    Answer{Input: "prompt_token_count", Output: "generation_token_count"},
 		Stream:    []Answer{{Input: "prompt_token_count", Output: "generation_token_count", Mark: "generation_token_count"}},
@@ -298,7 +298,7 @@ var Families = finish([]Family{
 	{ // C10
 		Name: "stability-image",
 		Body: object(members{
-			"prompt": texts, "negative_prompt": texts, "text_prompts": object(members{"text": texts}),
+			"prompt": texts, "negative_prompt": texts, "text_prompts": list(object(members{"text": texts})),
 			"search_prompt": texts, "select_prompt": texts,
 			"image": blobs, "init_image": blobs, "mask": blobs, "mask_image": blobs, "style_image": blobs,
 			"mode": skipped, "aspect_ratio": skipped, "output_format": skipped, "style_preset": skipped,
@@ -332,14 +332,14 @@ var Families = finish([]Family{
 	{ // C11
 		Name: "cohere-embed",
 		Body: object(members{
-			"texts": texts, "images": blobs, "inputs": object(members{"content": openAIContent}),
+			"texts": list(texts), "images": list(blobs), "inputs": list(object(members{"content": openAIContent})),
 			"input_type": skipped, "truncate": skipped, "embedding_types": skipped,
 		}),
 	},
 	{ // C11
 		Name: "rerank", Aliases: []string{"cohere-rerank"},
 		Body: object(members{
-			"query": texts, "documents": as(RoleTool, freely), "rank_fields": texts,
+			"query": texts, "documents": as(RoleTool, freely), "rank_fields": list(texts),
 		}),
 	},
 	{ // C12
@@ -388,7 +388,7 @@ var Families = finish([]Family{
 	},
 	{ // F2
 		Name: "apply-guardrail",
-		Body: object(members{"source": skipped, "outputScope": skipped, "content": converseGuard}),
+		Body: object(members{"source": skipped, "outputScope": skipped, "content": list(converseGuard)}),
 	},
 })
 

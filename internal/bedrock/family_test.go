@@ -162,6 +162,10 @@ func TestUnknown(t *testing.T) {
 		// Scalars and lists where something else is meant.
 		{"converse", `{"messages":[1,{"role":"user"},true,null]}`, []string{"messages", "messages"}},
 		{"converse", `{"messages":1}`, []string{"messages"}},
+		{"converse", `{"inferenceConfig":[{"maxTokens":1000000000}],"serviceTier":[{"type":"attack"}],"messages":[{"role":"user","content":[{"text":["attack"]}]}]}`,
+			[]string{"inferenceConfig", "serviceTier", "text"}},
+		{"titan-text", `{"textGenerationConfig":[{"maxTokenCount":1000000000}],"inputText":["attack"]}`, []string{"textGenerationConfig", "inputText"}},
+		{"titan-image", `{"imageGenerationConfig":[{"numberOfImages":10000}]}`, []string{"imageGenerationConfig"}},
 		{"converse", `{"messages":[[{"role":"user","content":[{"text":"attack"}]}]]}`, []string{"messages"}},
 		{"converse", `{"messages":[{"role":"user","content":[1]}],"system":[false],"toolConfig":{"tools":[0],"toolChoice":true}}`,
 			[]string{"content", "system", "tools", "toolChoice"}},
@@ -174,6 +178,7 @@ func TestUnknown(t *testing.T) {
 		{"claude", `{"messages":[{"role":"user","content":[{"type":"tool_result","content":[7]},{"type":"image","source":7}]}]}`, []string{"content", "source"}},
 		{"openai", `{"prompt":[15496,995],"messages":[{"role":"user","content":[7,{"type":"text","text":7}]}],"service_tier":1}`,
 			[]string{"prompt", "prompt", "content", "text", "service_tier"}},
+		{"openai", `{"prompt":["attack","a"],"stop":["a"]}`, nil},
 		{"openai", `{"messages":[{"role":"assistant","content":null,"refusal":null,"tool_calls":null}],"stop":[1],"logit_bias":{"5":1}}`, nil},
 		{"llama", `{"prompt":7}`, []string{"prompt"}},
 		{"titan-embed", `{"inputText":true}`, []string{"inputText"}},
@@ -218,7 +223,7 @@ func TestTiers(t *testing.T) {
 	for family, body := range map[string]string{
 		"converse": `{"serviceTier":{"type":"!"},"performanceConfig":{"latency":"!"},"additionalModelRequestFields":{"service_tier":"!","x":{"service_tier":"no"}}}`,
 		"claude":   `{"service_tier":"!"}`,
-		"openai":   `{"service_tier":["!"]}`,
+		"openai":   `{"service_tier":"!"}`,
 	} {
 		d := parse(t, body)
 		n := 0

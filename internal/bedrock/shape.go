@@ -2,11 +2,12 @@ package bedrock
 
 import "gatehouse/internal/strictjson"
 
-// A Shape says what may stand at one place of a body. An array stands for each
-// of its elements, so that one shape covers "text, or a list of blocks"; an
-// array in an array is never meant. Null may stand anywhere.
+// A Shape says what may stand at one place of a body. A list stands for each of
+// its elements, so that one shape covers "text, or a list of blocks"; a list in
+// a list is never meant. Null may stand anywhere.
 type Shape struct {
 	leaf    Class             // what a string here is
+	list    bool              // an array may stand here
 	role    string            // of everything here and below; empty: as above
 	roled   bool              // an object here names its role in member "role"
 	members map[string]*Shape // what the members of an object here are
@@ -42,6 +43,7 @@ var (
 )
 
 func object(m members) *Shape            { return &Shape{members: m} }
+func list(s *Shape) *Shape               { c := *s; c.list = true; return &c }
 func as(role string, s *Shape) *Shape    { c := *s; c.role = role; return &c }
 func messages(m members) *Shape          { return &Shape{roled: true, members: m} }
 func textOr(s *Shape) *Shape             { c := *s; c.leaf = Text; return &c }
@@ -84,13 +86,7 @@ func (w *walker) walk(s *Shape, n, member strictjson.Node, role string) {
 	case strictjson.String:
 		w.leaf(s, n, member, role)
 	case strictjson.Array:
-		for c := w.doc.First(n); c != strictjson.None; c = w.doc.Next(c) {
-			if s.leaf != free && w.doc.Kind(c) == strictjson.Array {
-				w.unknown(c, member, role)
-			} else {
-				w.walk(s, c, member, role)
-			}
-		}
+		w.array(s, n, member, role)
 	case strictjson.Object:
 		w.object(s, n, member, role)
 	case strictjson.Number, strictjson.True, strictjson.False:
@@ -108,6 +104,20 @@ func (w *walker) leaf(s *Shape, n, member strictjson.Node, role string) {
 		w.unknown(n, member, role)
 	default:
 		w.see(s.leaf, n, role)
+	}
+}
+
+func (w *walker) array(s *Shape, n, member strictjson.Node, role string) {
+	if s.leaf != free && !s.list { // what it holds would not be found by a Path
+		w.unknown(n, member, role)
+		return
+	}
+	for c := w.doc.First(n); c != strictjson.None; c = w.doc.Next(c) {
+		if s.leaf != free && w.doc.Kind(c) == strictjson.Array {
+			w.unknown(c, member, role)
+		} else {
+			w.walk(s, c, member, role)
+		}
 	}
 }
 
