@@ -104,11 +104,12 @@ func (r *Refused) AppendMeta(dst []byte) []byte {
 }
 
 // AppendMeta implements [Meta].
-func (s *Strangers) AppendMeta(dst []byte) []byte {
+func (s *Tally) AppendMeta(dst []byte) []byte {
 	dst = appendString(append(dst, '{'), "reason", s.Reason)
 	if s.Prefix != (netip.Prefix{}) {
 		dst = append(s.Prefix.AppendTo(append(appendKey(dst, "prefix"), '"')), '"')
 	}
+	dst = appendPrincipal(dst, "principal", &s.Principal)
 	dst = strconv.AppendInt(appendKey(dst, "count"), s.Count, 10)
 	dst = appendTime(dst, "first", s.First)
 	dst = appendTime(dst, "last", s.Last)

@@ -30,7 +30,7 @@ type fixture struct {
 }
 
 var kinds = map[string]journal.Kind{
-	"admit": KindAdmit, "part": KindPart, "result": KindResult, "refused": KindRefused, "strangers": KindStrangers, "account": KindAccount,
+	"admit": KindAdmit, "part": KindPart, "result": KindResult, "refused": KindRefused, "tally": KindTally, "account": KindAccount,
 }
 
 func loadEntries(t testing.TB, path string) []journal.Entry {

@@ -89,7 +89,7 @@ func TestJoiner(t *testing.T) {
 			in:   []*journal.Entry{admit("a", "q"), entry(&Refused{Asked: Asked{ID: "a", Time: at, BodyBytes: 1}, Reason: "recorder_down"}, "")},
 			want: "a  /1 /0"},
 		{name: "other kinds are none of our business",
-			in: []*journal.Entry{{Kind: journal.KindSnapshot, Meta: []byte("\xff")}, {Kind: 99}, entry(&Account{Time: at}, ""), entry(&Strangers{First: at, Last: at}, "")}},
+			in: []*journal.Entry{{Kind: journal.KindSnapshot, Meta: []byte("\xff")}, {Kind: 99}, entry(&Account{Time: at}, ""), entry(&Tally{First: at, Last: at}, "")}},
 	} {
 		j := Joiner{Options: tt.o}
 		var got []string

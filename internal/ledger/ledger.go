@@ -9,9 +9,15 @@
 //
 // or a single Refused. A Refused after an Admit of the same call closes it: the
 // admission was not durable in time and nothing was sent. Account entries tell
-// of accounts and keys. Strangers entries sum up refusals of callers who never
-// proved who they are, and live, with the first Refused of each second, in a
-// small capped journal of their own.
+// of accounts and keys.
+//
+// Whoever is refused can be refused as often as they like, so only the first
+// Refused of each second are written one by one: of each caller, and of all
+// strangers, who never proved who they are. Tally entries sum up the rest once
+// a second, by reason and by caller or network. Those of strangers, and their
+// Refused, live in a small capped journal of their own. AWS's shapes have no
+// record for a sum: an export has no line for a Tally, while the sum of its
+// counts and of the Refused entries is every refusal.
 //
 // The journal knows none of this: to it an entry is a kind, a meta and a body.
 // Metas are JSON objects. They are appended by hand, since an Admit is written
@@ -44,12 +50,12 @@ import (
 // The kinds of entries. The numbers are in every journal ever written; 1 is
 // [journal.KindSnapshot].
 const (
-	KindAdmit     journal.Kind = 2
-	KindPart      journal.Kind = 3
-	KindResult    journal.Kind = 4
-	KindRefused   journal.Kind = 5
-	KindStrangers journal.Kind = 6
-	KindAccount   journal.Kind = 7
+	KindAdmit   journal.Kind = 2
+	KindPart    journal.Kind = 3
+	KindResult  journal.Kind = 4
+	KindRefused journal.Kind = 5
+	KindTally   journal.Kind = 6 // those of old journals are all of strangers
+	KindAccount journal.Kind = 7
 )
 
 // Bounds of a meta that is decoded, and of what is put into one.
@@ -65,7 +71,7 @@ const (
 )
 
 // Meta is the meta of one entry: *[Admit], *[Part], *[Result], *[Refused],
-// *[Strangers] or *[Account].
+// *[Tally] or *[Account].
 type Meta interface {
 	// AppendMeta appends the meta as JSON. It allocates only to grow dst.
 	AppendMeta(dst []byte) []byte
@@ -180,16 +186,17 @@ type Refused struct {
 	Detail    string `json:"detail,omitzero"` // for the operator; the caller never saw it
 }
 
-// Strangers sums up refusals before authentication that were too many to be
-// written one by one.
-type Strangers struct {
-	Reason string       `json:"reason"`          // "other" for what did not fit the table
-	Prefix netip.Prefix `json:"prefix,omitzero"` // /32 or /64; none for "other"
-	Count  int64        `json:"count"`
-	First  time.Time    `json:"first"`
-	Last   time.Time    `json:"last"`
-	Path   string       `json:"path,omitzero"`       // of one of them, quoted as Go does
-	Agent  string       `json:"user_agent,omitzero"` // likewise
+// Tally sums up refusals, or attempts on accounts, that were too many to be
+// written one by one: those of one caller, or those of strangers of a network.
+type Tally struct {
+	Reason    string       `json:"reason"`             // "other" for what did not fit the table; of an account event: the event and its outcome
+	Prefix    netip.Prefix `json:"prefix,omitzero"`    // /32 or /64; none for "other", and where a caller used several
+	Principal Principal    `json:"principal,omitzero"` // none for strangers and "other"; key and scheme are left out where they differ
+	Count     int64        `json:"count"`
+	First     time.Time    `json:"first"`
+	Last      time.Time    `json:"last"`
+	Path      string       `json:"path,omitzero"`       // of one of them, quoted as Go does
+	Agent     string       `json:"user_agent,omitzero"` // likewise
 }
 
 // Account is something that happened to an account, a key or the settings.
@@ -228,12 +235,12 @@ func (a *Amounts) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 }
 
 // Kind implements [Meta].
-func (*Admit) Kind() journal.Kind     { return KindAdmit }
-func (*Part) Kind() journal.Kind      { return KindPart }
-func (*Result) Kind() journal.Kind    { return KindResult }
-func (*Refused) Kind() journal.Kind   { return KindRefused }
-func (*Strangers) Kind() journal.Kind { return KindStrangers }
-func (*Account) Kind() journal.Kind   { return KindAccount }
+func (*Admit) Kind() journal.Kind   { return KindAdmit }
+func (*Part) Kind() journal.Kind    { return KindPart }
+func (*Result) Kind() journal.Kind  { return KindResult }
+func (*Refused) Kind() journal.Kind { return KindRefused }
+func (*Tally) Kind() journal.Kind   { return KindTally }
+func (*Account) Kind() journal.Kind { return KindAccount }
 
 // Decode reads the meta of an entry of one of this package's kinds. The meta
 // is not kept.
@@ -248,8 +255,8 @@ func Decode(kind journal.Kind, meta []byte) (Meta, error) {
 		m = new(Result)
 	case KindRefused:
 		m = new(Refused)
-	case KindStrangers:
-		m = new(Strangers)
+	case KindTally:
+		m = new(Tally)
 	case KindAccount:
 		m = new(Account)
 	default:
@@ -289,7 +296,7 @@ func (r *Result) check() error {
 		checkCounts(u.Input, u.Output, u.CacheRead, u.CacheWrite, u.Images))
 }
 
-func (s *Strangers) check() error {
+func (s *Tally) check() error {
 	s.First, s.Last = s.First.UTC(), s.Last.UTC()
 	return firstError(checkTime(s.First), checkTime(s.Last), checkCounts(s.Count))
 }
@@ -349,7 +356,7 @@ func clip(s string, n int) string {
 	return s[:n]
 }
 
-// Quote prepares untrusted text of a stranger for a [Strangers] row: cut to n
+// Quote prepares untrusted text of a request for a [Tally]: cut to n
 // bytes and quoted, so that it cannot pretend to be anything else.
 func Quote(s string, n int) string {
 	if s == "" {

@@ -43,7 +43,7 @@ var equal = cmp.Options{
 func metas(r *rand.Rand) map[journal.Kind]Meta {
 	all := map[journal.Kind]Meta{
 		KindAdmit: new(Admit), KindPart: new(Part), KindResult: new(Result),
-		KindRefused: new(Refused), KindStrangers: new(Strangers), KindAccount: new(Account),
+		KindRefused: new(Refused), KindTally: new(Tally), KindAccount: new(Account),
 	}
 	for _, m := range all {
 		fill(r, reflect.ValueOf(m).Elem())

@@ -30,10 +30,15 @@ func AskedOf(c *call.Call, account, region string) Asked {
 	if m := c.Header["X-Amzn-Bedrock-Request-Metadata"]; len(m) > 0 && len(m[0]) <= maxLabels {
 		a.Metadata = m[0]
 	}
-	if p := c.Principal; p != nil {
-		a.Principal = Principal{UserID: p.UserID, User: p.User, Team: p.Team, Key: string(p.Key), Scheme: p.Scheme.String()}
+	if c.Principal != nil {
+		a.Principal = PrincipalOf(c.Principal)
 	}
 	return a
+}
+
+// PrincipalOf names a caller.
+func PrincipalOf(p *call.Principal) Principal {
+	return Principal{UserID: p.UserID, User: p.User, Team: p.Team, Key: string(p.Key), Scheme: p.Scheme.String()}
 }
 
 // guardrail is the one asked for, in a header or body, or by the path.

@@ -4,11 +4,19 @@
 //
 // There are two journals. The main one holds what authenticated callers did:
 // Admit, Part, Result and Refused entries, and Account entries of what
-// succeeded. The second, small and capped, holds refusals of strangers: the
-// first of each second one by one, the rest summed up by reason and network
-// once a second. Strangers can therefore neither fill the disk nor, since that
-// journal may be full, slow or broken without anyone waiting for it, stop the
-// gate.
+// succeeded. The second, small and capped, holds refusals of strangers. Those
+// can therefore neither fill the disk nor, since that journal may be full, slow
+// or broken without anyone waiting for it, stop the gate.
+//
+// Nor must a key be enough to fill the disk. What can be repeated at will and
+// without ever meeting a limit, above all being refused, is written one by one
+// a few times a second, for each caller on its own and for all strangers
+// together; the rest is summed up, by reason and caller or network, in Tally
+// entries once a second. Likewise of the logins of one user only the first in
+// a second has a record of its own. The tables of this are bounded, what they
+// have no place for is summed up as "other", and what a full journal does not
+// take is kept for the next second: no refusal is missing from the sum. Only a
+// refusal that closes a late Admit is never summed up.
 //
 // The main journal fails closed. An Admit that is not durable is refused. A
 // Result that the journal does not take is kept, without its body, and tried
@@ -21,7 +29,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,14 +57,12 @@ type Options struct {
 	Region    string           // the region that callers address
 	Bodies    Bodies           // "" is Full
 
-	StrangersPerSecond int              // written one by one; 0: 20
+	StrangersPerSecond int              // refusals of strangers written one by one; 0: 20
+	CallerPerSecond    int              // the same of each caller; 0: as StrangersPerSecond
 	Now                func() time.Time // nil: time.Now
 }
 
-const (
-	maxRows   = 1024    // of the table of strangers, between two flushes
-	maxUnsent = 1 << 16 // results kept for a journal that does not take them
-)
+const maxUnsent = 1 << 16 // results kept for a journal that does not take them
 
 // Recorder writes calls into the journal. Its methods may be called from any
 // goroutine; those about one call in the order of the call.
@@ -71,8 +76,10 @@ type Recorder struct {
 	parts  map[string]streamed // of open calls that have any, by call id
 	unsent [][]byte            // metas of results
 	lost   error               // a result was lost for good: never cleared
+	late   map[string]bool     // ids of calls whose admit may become durable though they are refused
 
-	strangers strangers
+	callers   bounded // of the main journal
+	strangers bounded
 }
 
 // streamed counts the parts of one call.
@@ -96,7 +103,12 @@ func New(o Options) (*Recorder, error) {
 	if o.StrangersPerSecond == 0 {
 		o.StrangersPerSecond = 20
 	}
-	r := &Recorder{o: o, stop: make(chan struct{}), parts: make(map[string]streamed)}
+	if o.CallerPerSecond == 0 {
+		o.CallerPerSecond = o.StrangersPerSecond
+	}
+	r := &Recorder{o: o, stop: make(chan struct{}), parts: make(map[string]streamed), late: make(map[string]bool)}
+	r.callers.journal, r.callers.dropped = o.Journal, &r.dropped
+	r.strangers.journal, r.strangers.dropped = o.Strangers, &r.dropped
 	r.stopped.Go(r.run)
 	return r, nil
 }
@@ -116,7 +128,8 @@ func (r *Recorder) run() {
 }
 
 func (r *Recorder) tick() {
-	r.flushStrangers()
+	r.callers.flush()
+	r.strangers.flush()
 	r.resend()
 }
 
@@ -126,6 +139,8 @@ func (r *Recorder) Close() error {
 	close(r.stop)
 	r.stopped.Wait()
 	r.tick()
+	r.callers.drop()
+	r.strangers.drop()
 	return r.Err()
 }
 
@@ -146,8 +161,24 @@ func (r *Recorder) Err() error {
 	return nil
 }
 
-// Dropped counts refusals and failed logins that could not be written.
+// Dropped counts refusals and logins that are in no record, summed up or not.
 func (r *Recorder) Dropped() int64 { return r.dropped.Load() }
+
+// Warnings say what the operator should know though calls are admitted and
+// recorded. There are none while all is well.
+func (r *Recorder) Warnings() []string {
+	var out []string
+	switch j := r.strangers.journal; {
+	case j == nil:
+		out = append(out, "refusals of strangers are not recorded")
+	case j.Err() != nil:
+		out = append(out, "refusals of strangers are not being recorded: "+j.Err().Error())
+	}
+	if n := r.Dropped(); n > 0 {
+		out = append(out, fmt.Sprintf("%d refusals or logins since the start are in no record", n))
+	}
+	return out
+}
 
 // Admit makes the call durable. nil means it is, and the call may be sent;
 // any refusal means it must not. The refusal is to be recorded like all
@@ -168,6 +199,10 @@ func (r *Recorder) Admit(c *call.Call) *call.Refusal {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, journal.ErrSlow):
+		r.mu.Lock()
+		r.late[c.ID] = true
+		r.mu.Unlock()
 	case errors.Is(err, journal.ErrFull):
 		return call.Overloaded.With(err.Error())
 	}
@@ -232,43 +267,6 @@ func (r *Recorder) resend() {
 	r.unsent = nil
 }
 
-// Refused records a request that was not served. It never waits and never
-// fails: what cannot be written is counted.
-func (r *Recorder) Refused(c *call.Call, why *call.Refusal) {
-	if c.Principal == nil {
-		r.stranger(c, why)
-		return
-	}
-	m := ledger.RefusedOf(c, why, r.o.Account, r.o.Region)
-	if r.o.Bodies == Off {
-		m.BodySHA256, m.OriginalSHA256 = ledger.Sum{}, ledger.Sum{}
-	}
-	buf := buffer()
-	*buf = m.AppendMeta(*buf)
-	if queue(r.o.Journal, ledger.KindRefused, buf, nil, nil) != nil {
-		r.dropped.Add(1)
-	}
-}
-
-// OutcomeOK is the Outcome of an account event that took place.
-const OutcomeOK = "ok"
-
-// Event records something about an account or key. Time is filled in when
-// zero. It is durable when Event returns nil. But what did not take place and
-// was nobody's doing that we know, a failed login say, is treated like the
-// refusal of a stranger, and Event returns nil.
-func (r *Recorder) Event(a ledger.Account) error {
-	if a.Time.IsZero() {
-		a.Time = r.o.Now()
-	}
-	a = a.Bounded()
-	if a.Outcome != OutcomeOK && a.Actor == "" {
-		r.strangerEvent(&a)
-		return nil
-	}
-	return r.o.Journal.Append(ledger.KindAccount, a.AppendMeta(nil), nil, nil)
-}
-
 // keep chooses what is handed to the journal of a body whose hash is known.
 func (r *Recorder) keep(body []byte, sum *[32]byte) ([]byte, *[32]byte) {
 	switch {
@@ -308,14 +306,4 @@ func buffer() *[]byte {
 func queue(j *journal.Journal, kind journal.Kind, meta *[]byte, body []byte, sum *[32]byte) error {
 	defer buffers.Put(meta)
 	return j.Write(kind, *meta, body, sum)
-}
-
-// network is what strangers are counted by: /32 or /64.
-func network(ip netip.Addr) netip.Prefix {
-	bits := 64
-	if ip = ip.Unmap(); ip.Is4() {
-		bits = 32
-	}
-	p, _ := ip.Prefix(bits) // the zero Prefix for the zero Addr
-	return p
 }
