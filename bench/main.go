@@ -115,6 +115,7 @@ type bench struct {
 	quick    bool
 	scale    scale
 	result   Result
+	said     func() string // what the last gatehouse wrote to standard error
 }
 
 func (b *bench) run(ctx context.Context) error {
@@ -131,6 +132,9 @@ func (b *bench) run(ctx context.Context) error {
 	b.result.Machine = machine()
 	for _, step := range []func(context.Context) error{b.measureCalls, b.measureStreams, b.measureMemory} {
 		if err := step(ctx); err != nil {
+			if b.said != nil {
+				return fmt.Errorf("%w\ngatehouse said:\n%s", err, b.said())
+			}
 			return err
 		}
 	}

@@ -247,6 +247,7 @@ func (b *bench) gatehouse(ctx context.Context, to string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.said = run.Stderr
 	stop := func() { run.Stop(); os.RemoveAll(dir) }
 	key, err := process.CreateKey(ctx, b.bin, data, "bench")
 	if err != nil {
