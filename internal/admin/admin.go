@@ -211,12 +211,13 @@ type Limit struct {
 
 // Head is where the journal stands.
 type Head struct {
-	LastSeq  uint64 `json:"last_seq" doc:"number of the last durable record"`
-	Chain    string `json:"chain" doc:"its chain hash, hex"`
-	Bytes    int64  `json:"bytes" doc:"on disk"`
-	Segments int    `json:"segments"`
-	Healthy  bool   `json:"healthy"`
-	Error    string `json:"error,omitzero" doc:"why it records nothing"`
+	LastSeq  uint64   `json:"last_seq" doc:"number of the last durable record"`
+	Chain    string   `json:"chain" doc:"its chain hash, hex"`
+	Bytes    int64    `json:"bytes" doc:"on disk"`
+	Segments int      `json:"segments"`
+	Healthy  bool     `json:"healthy"`
+	Error    string   `json:"error,omitzero" doc:"why it records nothing"`
+	Warnings []string `json:"warnings,omitzero" doc:"what is wrong without stopping calls"`
 }
 
 // Verification is what checking one journal found.

@@ -182,7 +182,7 @@ func (d *Data) ListLimits(context.Context) ([]admin.Limit, error) {
 // JournalHead implements [admin.Journal], as the next two do.
 func (d *Data) JournalHead(context.Context) (admin.Head, error) {
 	s := d.calls.Stats()
-	h := admin.Head{LastSeq: s.Seq, Chain: hex.EncodeToString(s.Head[:]), Bytes: s.Bytes, Segments: s.Segments, Healthy: true}
+	h := admin.Head{LastSeq: s.Seq, Chain: hex.EncodeToString(s.Head[:]), Bytes: s.Bytes, Segments: s.Segments, Healthy: true, Warnings: d.recorder.Warnings()}
 	if err := d.calls.Err(); err != nil {
 		h.Healthy, h.Error = false, err.Error()
 	}

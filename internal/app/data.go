@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ const (
 	callsDir       = admin.CallsDir
 	strangersDir   = admin.StrangersDir
 	strangersBytes = 64 << 20 // what the journal of strangers may take in all
+
+	callerPerSecond = 5 // refusals of one user written one by one; about 1 GB a day at worst
 
 	tokenIssuer   = "gatehouse"
 	tokenAudience = "gatehouse-chat"
@@ -131,7 +134,7 @@ func (d *Data) openJournals(ctx context.Context) (err error) {
 	}
 	d.recorder, err = record.New(record.Options{
 		Journal: d.calls, Strangers: d.strangers, Account: d.config.AccountID, Region: d.config.Region,
-		Bodies: record.Bodies(d.config.Record.Bodies), StrangersPerSecond: d.strangersPerSecond,
+		Bodies: record.Bodies(d.config.Record.Bodies), StrangersPerSecond: d.strangersPerSecond, CallerPerSecond: cmp.Or(d.strangersPerSecond, callerPerSecond),
 	})
 	return err
 }
