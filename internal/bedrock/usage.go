@@ -93,6 +93,7 @@ type StreamUsage struct {
 	usage  Usage
 	told   bool // the whole output was told
 	billed bool // by the metrics block, which is not overwritten
+	ended  bool // the last event ends a whole stream
 	text   int64
 }
 
@@ -103,18 +104,19 @@ func (f *Family) NewStreamUsage() *StreamUsage { return &StreamUsage{family: f} 
 // event or a chunk with a native document in base64. Payloads that are not
 // understood tell nothing.
 func (s *StreamUsage) Event(eventType string, payload []byte) {
-	if eventType == "chunk" {
+	native := eventType == "chunk"
+	s.ended = eventType == "metadata"
+	if native {
 		var ok bool
 		if payload, ok = s.open(payload); !ok {
 			return
 		}
 	}
 	s.text += s.family.deltaBytes(payload)
-	if s.billed {
+	if native && hasKey(payload, metrics.Mark) && s.measured(payload) {
 		return
 	}
-	if s.tells(payload, &metrics) {
-		s.billed = s.told
+	if s.billed {
 		return
 	}
 	for i := range s.family.Stream {
@@ -124,6 +126,11 @@ func (s *StreamUsage) Event(eventType string, payload []byte) {
 	}
 }
 
+// Ended reports whether the last event was the one that ends a whole stream:
+// metadata of Converse, the chunk with the metrics block of native streams. Counts
+// of the model's own are no end: some models repeat them in every chunk.
+func (s *StreamUsage) Ended() bool { return s.ended }
+
 // Usage returns what the stream has told so far. It is true once the whole
 // output was told; until then Output is a running count or zero, and the caller
 // estimates from TextBytes.
@@ -132,6 +139,22 @@ func (s *StreamUsage) Usage() (Usage, bool) { return s.usage, s.told }
 // TextBytes returns the length of the answer's text so far, as it stands in
 // JSON: never less than its length in UTF-8.
 func (s *StreamUsage) TextBytes() int64 { return s.text }
+
+// measured reads the metrics block of a native document, and reports whether it
+// tells anything that was not told before.
+func (s *StreamUsage) measured(payload []byte) bool {
+	if s.doc.Parse(payload, strictjson.Options{}) != nil || s.doc.Kind(s.doc.Get(0, metrics.Mark)) != strictjson.Object {
+		return false
+	}
+	s.ended = true
+	if s.billed {
+		return false
+	}
+	found, output := metrics.read(&s.doc, &s.usage)
+	s.billed = output
+	s.told = s.told || output
+	return found
+}
 
 // tells reads payload when it has the mark of a.
 func (s *StreamUsage) tells(payload []byte, a *Answer) bool {

@@ -186,6 +186,47 @@ func TestMetricsWin(t *testing.T) {
 	}
 }
 
+// TestEnded checks that only Bedrock's own last event ends a stream, not a count
+// of the model's.
+func TestEnded(t *testing.T) {
+	for _, c := range []struct {
+		family, event, payload string
+		want                   bool
+	}{
+		{"openai", "chunk", `{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":6,"completion_tokens":1}}`, false},
+		{"claude", "chunk", `{"type":"message_delta","delta":{},"usage":{"output_tokens":20}}`, false},
+		{"openai", "chunk", `{"choices":[],` + metricsBlock + `}`, true},
+		{"stability-image", "chunk", `{"amazon-bedrock-invocationMetrics":{"invocationLatency":5}}`, true},
+		{"openai", "chunk", `{"amazon-bedrock-invocationMetrics":null}`, false},
+		{"openai", "chunk", `{"choices":[{` + metricsBlock + `}]}`, false},
+		{"openai", "chunk", `{"choices":[{"delta":{"content":"\"amazon-bedrock-invocationMetrics\":{}"}}]}`, false},
+		{"openai", "chunk", `{` + metricsBlock, false},
+		{"converse", "messageStop", `{"stopReason":"end_turn"}`, false},
+		{"converse", "messageStop", `{` + metricsBlock + `}`, false},
+		{"converse", "metadata", `{"usage":{"inputTokens":8,"outputTokens":10}}`, true},
+		{"converse", "metadata", `{"metrics":{}}`, true},
+	} {
+		s, payload := FamilyOf(c.family).NewStreamUsage(), []byte(c.payload)
+		if c.event == "chunk" {
+			payload = chunk(c.payload)
+		}
+		s.Event(c.event, payload)
+		if s.Ended() != c.want {
+			t.Errorf("%s: %s %s: ended %v, want %v", c.family, c.event, c.payload, s.Ended(), c.want)
+		}
+		s.Event("chunk", chunk(`{"more":1}`))
+		if s.Ended() {
+			t.Errorf("%s: %s %s: more came, and it had ended", c.family, c.event, c.payload)
+		}
+	}
+	s := FamilyOf("openai").NewStreamUsage()
+	for range 2 {
+		if s.Event("chunk", chunk(`{`+metricsBlock+`}`)); !s.Ended() {
+			t.Error("a second metrics block is no end")
+		}
+	}
+}
+
 func TestStreamUsageIgnores(t *testing.T) {
 	s := FamilyOf("claude").NewStreamUsage()
 	for _, payload := range []string{``, `{}`, `{"bytes":"`, `{"bytes":"%%%"}`, `{"bytes":5}`, string(chunk(`{"usage":{"output_tokens":7}`)), string(chunk(`{"a":{"usage":{"output_tokens":7}}}`)), string(chunk(`{"usage":{"output_tokens":-7}}`)), string(chunk(`"usage"`)), string(chunk(`{"text`)), string(chunk(`{"text":"\`))} {
