@@ -27,7 +27,8 @@ const (
 	maxResponseHead = 64 << 10
 )
 
-// errStale is a pooled connection that the other side closed while it was idle.
+// errStale is a pooled connection that the other side closed while it was idle,
+// and that has not carried the request there whole.
 var errStale = errors.New("upstream: idle connection was closed")
 
 // pool holds the idle connections to one host, newest last.
@@ -176,8 +177,11 @@ func (c *conn) roundTrip(head, body []byte, req *http.Request) (*http.Response, 
 		c.budget = maxResponseHead
 		resp, err := http.ReadResponse(c.br, req)
 		c.budget = -1
-		if err != nil {
+		if err != nil && req.Method == http.MethodGet {
 			return nil, c.staleOr(err)
+		}
+		if err != nil {
+			return nil, err // written whole: a model may be at work on it
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			return resp, nil
@@ -197,7 +201,8 @@ func (c *conn) write(head, body []byte) error {
 }
 
 // staleOr marks an error that a fresh connection would not have met: the pooled
-// one had been closed before a byte of the answer came.
+// one had been closed before a byte of the answer came. Only what may be sent
+// twice comes here: a request that could not be written whole, or a read-only one.
 func (c *conn) staleOr(err error) error {
 	var timeout net.Error
 	if c.reused && !c.got && !(errors.As(err, &timeout) && timeout.Timeout()) &&

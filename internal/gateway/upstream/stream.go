@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"gatehouse/internal/bedrock"
@@ -35,6 +36,10 @@ func (f *forward) stream(ctx context.Context, resp *http.Response) {
 	}
 	f.keep = f.res.Outcome == call.OK && !resp.Close
 	s.settle()
+	if f.res.Outcome == call.ClientGone {
+		f.a.Abort()
+		return
+	}
 	f.a.Finish(f.res)
 }
 
@@ -44,7 +49,7 @@ type streaming struct {
 	usage  *bedrock.StreamUsage
 	frame  eventstream.Frame
 	part   []byte // sent and not yet recorded
-	ended  bool   // the last event of a whole stream was seen
+	ended  bool   // the last frame is one that Bedrock ends a stream with
 }
 
 // first waits for the first frame, while the answer may still be an ordinary error.
@@ -72,11 +77,19 @@ func (s *streaming) first(ctx context.Context) bool {
 func (s *streaming) copy(ctx context.Context) {
 	f := s.f
 	for {
-		if f.a.Frames(s.frame.Raw, !s.frames.Ready()) != nil {
+		raw, event := s.frame.Raw, s.frame.MessageType() == eventstream.MessageEvent
+		if !event {
+			raw = s.failure()
+		}
+		if f.a.Frames(raw, !s.frames.Ready()) != nil {
 			f.res.Outcome = call.ClientGone
 			return
 		}
-		s.note()
+		if event {
+			s.usage.Event(s.frame.EventType(), s.frame.Payload)
+			s.ended = s.usage.Ended()
+		}
+		s.keep(raw)
 		var err error
 		if s.frame, err = s.frames.Next(); err != nil {
 			s.end(ctx, err)
@@ -85,19 +98,30 @@ func (s *streaming) copy(ctx context.Context) {
 	}
 }
 
-// note measures and keeps the frame that was just sent.
-func (s *streaming) note() {
-	if s.frame.MessageType() == eventstream.MessageEvent {
-		event := s.frame.EventType()
-		s.usage.Event(event, s.frame.Payload)
-		_, told := s.usage.Usage()
-		s.ended = event == "metadata" || event == "chunk" && told
-	} else {
-		s.ended = true // exception and error frames are ends of their own
-		s.f.res.Outcome = call.Upstream
-		s.f.res.ErrorType, s.f.res.Message = exceptionOf(s.frame)
+// failure takes the exception or error frame that arrived, an end of its own, and
+// returns the frame that tells the caller: built anew from its type and its
+// redacted text, since it may name the gateway's role.
+func (s *streaming) failure() []byte {
+	res := s.f.res
+	res.Outcome, s.ended = call.Upstream, true
+	kind := s.frame.MessageType()
+	if kind == eventstream.MessageError {
+		code, _ := s.frame.Header(eventstream.ErrorCodeHeader)
+		text, _ := s.frame.Header(eventstream.ErrorMessageHeader)
+		res.ErrorType, res.Message = code.Text(), clip((&redaction{c: s.f.c}).text(text.Text()))
+		if !plain(res.ErrorType) {
+			res.ErrorType = "InternalFailure"
+		}
+		return eventstream.AppendError(nil, res.ErrorType, res.Message)
 	}
-	s.keep(s.frame.Raw)
+	name, payload := s.frame.ExceptionType(), masked
+	if kind == eventstream.MessageException && plain(name) {
+		payload = redactBody(s.frame.Payload, s.f.c)
+	} else {
+		name = "internalServerException"
+	}
+	res.ErrorType, res.Message = strings.ToUpper(name[:1])+name[1:], errorMessage(payload)
+	return eventstream.AppendException(nil, name, payload)
 }
 
 func (s *streaming) keep(raw []byte) {
@@ -108,44 +132,45 @@ func (s *streaming) keep(raw []byte) {
 	s.part = append(s.part, raw...)
 }
 
-// end judges how a stream ended and, unless it is whole, says so to the caller.
+// end judges how a stream ended and, unless it is whole, says so to whoever
+// still reads. A caller that cannot be told is gone.
 func (s *streaming) end(ctx context.Context, err error) {
 	f := s.f
-	switch {
-	case ctx.Err() != nil:
-		f.res.Outcome = call.ClientGone
-		return
-	case errors.Is(err, io.EOF) && s.ended:
+	if errors.Is(err, io.EOF) && s.ended {
 		if f.res.Outcome != call.Upstream {
 			f.res.Outcome = call.OK
 		}
 		return
 	}
-	f.res.Outcome = call.Truncated
-	f.res.ErrorType, f.res.Message = "ModelStreamErrorException", "The model's answer ended early."
-	raw := eventstream.AppendException(nil, "modelStreamErrorException", []byte(`{"message":"`+f.res.Message+`"}`))
-	f.a.Frames(raw, true)
+	if ctx.Err() != nil {
+		f.res.Outcome = call.ClientGone
+	} else {
+		f.res.Outcome = call.Truncated
+		f.res.ErrorType, f.res.Message = "ModelStreamErrorException", endedEarly
+	}
+	raw := eventstream.AppendException(nil, "modelStreamErrorException", []byte(`{"message":"`+endedEarly+`"}`))
+	if f.a.Frames(raw, true) != nil {
+		f.res.Outcome = call.ClientGone
+		return
+	}
 	s.keep(raw)
 }
 
-// settle turns what was measured into usage and cost.
+const endedEarly = "The model's answer ended early."
+
+// settle turns what was measured into usage and cost. What a stream told before
+// it was cut may be a running count: the text is then the least that is billed.
 func (s *streaming) settle() {
 	f := s.f
 	f.res.Body = s.part
-	if u, ok := s.usage.Usage(); ok {
+	u, ok := s.usage.Usage()
+	switch {
+	case !ok:
+		f.estimate(s.usage.TextBytes())
+	case s.usage.Ended():
 		f.bill(u, true)
-		return
+	default:
+		u.Output = max(u.Output, tokens(s.usage.TextBytes()))
+		f.bill(u, false)
 	}
-	f.estimate(s.usage.TextBytes())
-}
-
-func exceptionOf(frame eventstream.Frame) (code, message string) {
-	code = frame.ExceptionType()
-	if code != "" {
-		return string(code[0]&^0x20) + code[1:], errorMessage(frame.Payload)
-	}
-	if v, ok := frame.Header(":error-code"); ok {
-		code = string(v.Bytes)
-	}
-	return code, ""
 }

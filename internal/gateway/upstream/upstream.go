@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -38,6 +37,7 @@ type Options struct {
 	Credentials  Credentials
 	FirstContent time.Duration // until a stream's first frame
 	Total        time.Duration // until the last byte of any answer
+	AnswerBudget int64         // bytes of whole answers in memory at once; 0: 512 MiB
 	TLS          *tls.Config   // roots and minimum version; nil: the system's
 	UserAgent    string
 	Log          *slog.Logger
@@ -49,6 +49,7 @@ type Upstream struct {
 	runtime endpoint
 	control endpoint
 	signer  *sigv4.Signer
+	answers budget
 }
 
 type endpoint struct {
@@ -58,7 +59,7 @@ type endpoint struct {
 }
 
 // Answer is where an answer goes. Its methods return an error when the caller is
-// gone. Start, Frames, Part and Finish are for streams.
+// gone. Start, Frames, Part, Finish and Abort are for streams.
 type Answer interface {
 	// Whole sends a complete answer. res has its usage and cost.
 	Whole(status int, header http.Header, body []byte, res *call.Result) error
@@ -68,16 +69,16 @@ type Answer interface {
 	Frames(raw []byte, flush bool) error
 	// Part records frames that have been sent.
 	Part(frames []byte) error
-	// Finish is called before the end of a stream, with its usage and cost.
+	// Finish is called before the end of a stream, with its usage and cost. The
+	// stream is whole, or says itself in its last frame that it is not.
 	Finish(res *call.Result)
+	// Abort is called in place of Finish when the caller left or could not be told
+	// that its stream ended early. What it got must not look complete: somebody
+	// who closed only its sending half may still read.
+	Abort()
 	// Refuse answers with a refusal of our own.
 	Refuse(ref *call.Refusal)
 }
-
-const (
-	maxAnswer = 64 << 20 // a whole answer: some images
-	maxError  = 1 << 20  // an error's body
-)
 
 // New returns an Upstream. It opens no connection yet.
 func New(o Options) *Upstream {
@@ -88,7 +89,10 @@ func New(o Options) *Upstream {
 	at := func(u *url.URL) endpoint {
 		return endpoint{pool: newPool(u, conf), host: u.Host, base: strings.TrimSuffix(u.EscapedPath(), "/")}
 	}
-	return &Upstream{o: o, runtime: at(o.Runtime), control: at(o.Control), signer: new(sigv4.Signer)}
+	if o.AnswerBudget == 0 {
+		o.AnswerBudget = defaultAnswerBudget
+	}
+	return &Upstream{o: o, runtime: at(o.Runtime), control: at(o.Control), signer: new(sigv4.Signer), answers: budget{max: o.AnswerBudget}}
 }
 
 // Close closes the idle connections.
@@ -107,6 +111,7 @@ type forward struct {
 	conn  *conn
 	stop  func() bool // ends the watch over the caller; false: the caller is gone
 	keep  bool        // the connection may be used again
+	held  int64       // bytes of the budget of answers
 }
 
 // Forward makes the call and answers it. It fills res but for Time and Settled,
@@ -122,6 +127,7 @@ func (u *Upstream) Forward(ctx context.Context, c *call.Call, a Answer, res *cal
 		return
 	}
 	defer func() {
+		f.release()
 		if f.stop() && f.keep {
 			u.endpointOf(c).put(f.conn)
 		} else {
@@ -139,8 +145,9 @@ func (u *Upstream) endpointOf(c *call.Call) *endpoint {
 }
 
 // send writes the request and reads the head of the answer. A pooled connection
-// that turns out to be closed is replaced once; nothing else is tried again, since
-// the SDKs retry and a second attempt may cost twice.
+// that turns out to be closed before it took the whole request is replaced once.
+// Nothing else is tried again: the SDKs retry, and a model that got the request
+// may be at work on it, so that one admitted call would cost twice.
 func (f *forward) send(ctx context.Context) (*http.Response, error) {
 	creds, err := f.u.o.Credentials.Retrieve(ctx)
 	if err != nil {
@@ -180,10 +187,16 @@ func (f *forward) exchange(ctx context.Context, head []byte) (*http.Response, er
 	conn.SetDeadline(limit)
 	f.stop = context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	f.res.Worked = true // from here on Bedrock may have seen it
+	if f.c.Method == http.MethodGet {
+		return conn.roundTrip(head, f.c.Body, getRequest)
+	}
 	return conn.roundTrip(head, f.c.Body, postRequest)
 }
 
-var postRequest = &http.Request{Method: http.MethodPost}
+var (
+	getRequest  = &http.Request{Method: http.MethodGet}
+	postRequest = &http.Request{Method: http.MethodPost}
+)
 
 // unreachable answers a call to which there was no answer.
 func (f *forward) unreachable(ctx context.Context, err error) {
@@ -214,7 +227,7 @@ func isTimeout(err error) bool {
 
 // answer carries the response to the caller.
 func (f *forward) answer(ctx context.Context, resp *http.Response) {
-	if id := resp.Header.Get("X-Amzn-Requestid"); plainID(id) {
+	if id := resp.Header.Get("X-Amzn-Requestid"); plain(id) {
 		f.c.RequestID = id
 	}
 	f.res.Status = resp.StatusCode
@@ -237,7 +250,7 @@ func (f *forward) whole(ctx context.Context, resp *http.Response) {
 		if ctx.Err() != nil {
 			f.res.Outcome = call.ClientGone
 		}
-		f.estimate(0)
+		f.measure(resp.Header, nil)
 		f.refuse(call.UpstreamUnavailable)
 		return
 	}
@@ -264,29 +277,11 @@ func (f *forward) failed(ctx context.Context, resp *http.Response) {
 		f.refuse(call.UpstreamUnavailable)
 		return
 	}
-	body = redact(body, f.c, f.u.o.Region)
+	body = redactBody(body, f.c)
 	f.res.ErrorType, f.res.Message, f.res.Body = code, errorMessage(body), body
-	if f.a.Whole(resp.StatusCode, responseHeaders(resp.Header), body, f.res) != nil {
+	header := responseHeaders(resp.Header)
+	header["Content-Type"], f.res.ContentType = contentType, contentType[0]
+	if f.a.Whole(resp.StatusCode, header, body, f.res) != nil {
 		f.res.Outcome = call.ClientGone
 	}
-}
-
-func (f *forward) readAll(resp *http.Response, max int64) ([]byte, bool) {
-	if resp.ContentLength > max {
-		return nil, false
-	}
-	var body []byte
-	if n := resp.ContentLength; n > 0 {
-		body = make([]byte, n)
-		if _, err := io.ReadFull(resp.Body, body); err != nil {
-			return nil, false
-		}
-	} else if n < 0 {
-		var err error
-		if body, err = io.ReadAll(io.LimitReader(resp.Body, max+1)); err != nil || int64(len(body)) > max {
-			return nil, false
-		}
-	}
-	f.keep = !resp.Close
-	return body, true
 }

@@ -10,8 +10,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,6 +103,8 @@ type answer struct {
 	flushes int
 	fail    int // fail the n-th write of frames
 	writes  int
+	written func(n int) // called after the n-th write of frames
+	end     string      // "finished" or "aborted", as a stream was told to end
 }
 
 func (a *answer) Whole(status int, h http.Header, body []byte, _ *call.Result) error {
@@ -119,11 +123,15 @@ func (a *answer) Frames(raw []byte, flush bool) error {
 		a.flushes++
 	}
 	a.body.Write(raw)
+	if a.written != nil {
+		a.written(a.writes)
+	}
 	return nil
 }
 
 func (a *answer) Part([]byte) error        { a.parts++; return nil }
-func (a *answer) Finish(*call.Result)      {}
+func (a *answer) Finish(*call.Result)      { a.end += "finished" }
+func (a *answer) Abort()                   { a.end += "aborted" }
 func (a *answer) Refuse(ref *call.Refusal) { a.refused = ref }
 
 func (a *answer) frames(t *testing.T) (types []string) {
@@ -136,7 +144,8 @@ func (a *answer) frames(t *testing.T) (types []string) {
 		if err != nil {
 			t.Fatalf("the caller got a malformed stream: %v", err)
 		}
-		types = append(types, f.EventType()+f.ExceptionType())
+		code, _ := f.Header(eventstream.ErrorCodeHeader)
+		types = append(types, f.EventType()+f.ExceptionType()+code.Text())
 	}
 }
 
@@ -188,11 +197,17 @@ func TestWhole(t *testing.T) {
 	}
 }
 
-// A connection that died while idle is replaced; one that dies under a call is not.
+// A connection that died while idle is replaced; one that dies under a call is
+// not. See TestSentOnce.
 func TestStaleConnection(t *testing.T) {
 	s := serveRaw(t, func(n int64, _ net.Conn) (string, bool) { return ok(converse), true })
 	up := open(t, s.url)
 	for i := range 5 {
+		for _, c := range up.runtime.idle {
+			for c.quiet() { // until the close has arrived
+				runtime.Gosched()
+			}
+		}
 		a, res := &answer{}, &call.Result{}
 		up.Forward(context.Background(), testCall(t, "Converse", `{}`), a, res)
 		if a.status != 200 {
@@ -208,6 +223,53 @@ func TestStaleConnection(t *testing.T) {
 	if dead.requests.Load() != 1 || a.refused != call.UpstreamUnavailable || !res.Worked || res.Outcome != call.Unreachable {
 		t.Errorf("%d requests, refused with %v, %+v", dead.requests.Load(), a.refused, res)
 	}
+}
+
+// An admitted call runs at most once: what reached Bedrock whole is not sent again,
+// on whatever connection it went.
+func TestSentOnce(t *testing.T) {
+	for name, tt := range map[string]struct {
+		operation, method string
+		broken            bool // the pooled connection refuses the request's last byte
+		requests          int64
+		again             bool // the second call is answered
+	}{
+		"closed after the request":            {"Converse", "POST", false, 2, false},
+		"closed before the request was whole": {"Converse", "POST", true, 2, true},
+		"read-only":                           {"ListFoundationModels", "GET", false, 3, true},
+	} {
+		s := serveRaw(t, func(n int64, _ net.Conn) (string, bool) {
+			if n == 2 && !tt.broken {
+				return "", true
+			}
+			return ok(converse), false
+		})
+		up := open(t, s.url)
+		var a *answer
+		var res *call.Result
+		for i := range 2 {
+			c := testCall(t, tt.operation, "")
+			c.Method = tt.method
+			if p := up.endpointOf(c).pool; i == 1 && tt.broken {
+				p.idle[0].Conn = brokenPipe{p.idle[0].Conn}
+			}
+			a, res = &answer{}, &call.Result{}
+			up.Forward(context.Background(), c, a, res)
+		}
+		if n := s.requests.Load(); n != tt.requests || (a.status == 200) != tt.again || !res.Worked {
+			t.Errorf("%s: %d requests, answered %v, %+v", name, n, a.status == 200, res)
+		}
+		if !tt.again && (a.refused != call.UpstreamUnavailable || res.Outcome != call.Unreachable) {
+			t.Errorf("%s: refused with %v, %+v", name, a.refused, res)
+		}
+	}
+}
+
+// brokenPipe is a connection whose other side closes under a write.
+type brokenPipe struct{ net.Conn }
+
+func (c brokenPipe) Write(p []byte) (int, error) {
+	return len(p) - 1, &net.OpError{Op: "write", Err: syscall.EPIPE}
 }
 
 // P22, S17: what an upstream may not do to a caller.
@@ -227,6 +289,8 @@ func TestErrors(t *testing.T) {
 		"invalid":             {head("400", "ValidationException", `{"message":"no"}`), 400, "ValidationException", false, `{"message":"no"}`},
 		"model error":         {head("424", "ModelErrorException", `{"message":"no"}`), 424, "ModelErrorException", true, `{"message":"no"}`},
 		"our role is denied":  {head("403", "AccessDeniedException", denied), 403, "AccessDeniedException", false, `{"Message":"User: arn:aws:iam::000000000000:user/red/ana is not authorized (key REDACTED)"}`},
+		"a page":              {head("502", "", "<h1>Bad gateway of account 123456789012</h1>"), 502, "", true, string(masked)},
+		"no text":             {head("500", "InternalServerException", ""), 500, "InternalServerException", true, ""},
 		"our key is unknown":  {head("403", "UnrecognizedClientException", `{"message":"The security token included in the request is invalid."}`), 503, "ServiceUnavailableException", false, ""},
 		"our token is old":    {head("403", "ExpiredTokenException", `{"message":"expired"}`), 503, "ServiceUnavailableException", false, ""},
 		"redirect":            {head("302", "", ""), 503, "ServiceUnavailableException", true, ""},
@@ -274,6 +338,11 @@ func TestStream(t *testing.T) {
 	stop := event("messageStop", `{"stopReason":"end_turn"}`)
 	metadata := event("metadata", `{"metrics":{"latencyMs":1},"usage":{"inputTokens":7,"outputTokens":9,"totalTokens":16}}`)
 	exception := string(eventstream.AppendException(nil, "throttlingException", []byte(`{"message":"slow"}`)))
+	secret := string(eventstream.AppendException(nil, "modelStreamErrorException", []byte(`{"message":"arn:aws:sts::123456789012:assumed-role\/gate\/i-0abc","originalStatusCode":400}`)))
+	failure := string(eventstream.AppendError(nil, "InternalError", "by arn:aws:iam::123456789012:role/gate"))
+	strange := string(eventstream.Append(nil, &eventstream.Message{
+		Headers: eventstream.Headers{{Name: ":message-type", Value: eventstream.Text("notice")}, {Name: "role", Value: eventstream.Text("arn:aws:iam::123456789012:role/gate")}},
+	}))
 	damaged := []byte(delta)
 	damaged[len(damaged)-1] ^= 1
 	end := "0\r\n\r\n"
@@ -286,6 +355,10 @@ func TestStream(t *testing.T) {
 		"whole":                  {chunked(start, delta, stop, metadata) + end, "messageStart contentBlockDelta messageStop metadata", call.OK, call.Usage{Input: 7, Output: 9, Exact: true}},
 		"frames across chunks":   {chunked(start[:9], start[9:]+delta+stop[:40], stop[40:]+metadata) + end, "messageStart contentBlockDelta messageStop metadata", call.OK, call.Usage{Input: 7, Output: 9, Exact: true}},
 		"exception":              {chunked(start, delta, exception) + end, "messageStart contentBlockDelta throttlingException", call.Upstream, call.Usage{Input: 100, Output: 3}},
+		"our role":               {chunked(start, delta, secret) + end, "messageStart contentBlockDelta modelStreamErrorException", call.Upstream, call.Usage{Input: 100, Output: 3}},
+		"our role in an error":   {chunked(start, delta, failure) + end, "messageStart contentBlockDelta InternalError", call.Upstream, call.Usage{Input: 100, Output: 3}},
+		"unknown frame":          {chunked(start, delta, strange) + end, "messageStart contentBlockDelta internalServerException", call.Upstream, call.Usage{Input: 100, Output: 3}},
+		"goes on after its end":  {chunked(start, delta, metadata, delta) + end, "messageStart contentBlockDelta metadata contentBlockDelta modelStreamErrorException", call.Truncated, call.Usage{Input: 7, Output: 9}},
 		"cut in a frame":         {chunked(start, delta, stop[:20]), "messageStart contentBlockDelta modelStreamErrorException", call.Truncated, call.Usage{Input: 100, Output: 3}},
 		"ended in a frame":       {chunked(start, delta, stop[:20]) + end, "messageStart contentBlockDelta modelStreamErrorException", call.Truncated, call.Usage{Input: 100, Output: 3}},
 		"cut between frames":     {chunked(start, delta), "messageStart contentBlockDelta modelStreamErrorException", call.Truncated, call.Usage{Input: 100, Output: 3}},
@@ -296,6 +369,15 @@ func TestStream(t *testing.T) {
 		s := serveRaw(t, func(int64, net.Conn) (string, bool) { return tt.reply, !strings.HasSuffix(tt.reply, end) })
 		a, res := &answer{}, &call.Result{}
 		open(t, s.url).Forward(context.Background(), testCall(t, "ConverseStream", `{}`), a, res)
+		shown, told := a.body.String(), string(res.Body)+res.Message
+		for _, ours := range []string{"123456789012", "gate"} {
+			if strings.Contains(shown, ours) || strings.Contains(told, ours) {
+				t.Errorf("%s: the caller saw %q, recorded %q", name, shown, told)
+			}
+		}
+		if shown != string(res.Body) || a.end != "finished" {
+			t.Errorf("%s: the caller saw %q, recorded %q; %s", name, shown, res.Body, a.end)
+		}
 		if got := strings.Join(a.frames(t), " "); got != tt.types || res.Outcome != tt.outcome || res.Usage != tt.usage {
 			t.Errorf("%s: caller saw %s\noutcome %s, usage %+v\nwant %s\noutcome %s, usage %+v", name, got, res.Outcome, res.Usage, tt.types, tt.outcome, tt.usage)
 		}
@@ -350,6 +432,70 @@ func TestCallerLeaves(t *testing.T) {
 	}
 }
 
+// A caller that closes its sending half ends its call, but may still read: it must
+// not take what it has for the whole.
+func TestCallerHalfCloses(t *testing.T) {
+	start := event("messageStart", `{"role":"assistant"}`)
+	s := serveRaw(t, func(_ int64, c net.Conn) (string, bool) {
+		io.WriteString(c, chunked(start))
+		io.Copy(io.Discard, c) // until the gateway closes
+		return "", true
+	})
+	for name, tt := range map[string]struct {
+		fail  int
+		types string
+	}{
+		"still reads": {0, "messageStart modelStreamErrorException"},
+		"is gone":     {2, "messageStart"},
+	} {
+		ctx, leave := context.WithCancel(context.Background())
+		a, res := &answer{fail: tt.fail, written: func(int) { leave() }}, &call.Result{}
+		open(t, s.url).Forward(ctx, testCall(t, "ConverseStream", `{}`), a, res)
+		if got := strings.Join(a.frames(t), " "); got != tt.types || a.end != "aborted" || res.Outcome != call.ClientGone {
+			t.Errorf("%s: caller saw %s, %s, %+v", name, got, a.end, res)
+		}
+	}
+}
+
+// A caller that leaves when it has everything has had a whole stream.
+func TestCallerLeavesAfterTheEnd(t *testing.T) {
+	metadata := event("metadata", `{"usage":{"inputTokens":7,"outputTokens":9,"totalTokens":16}}`)
+	s := serveRaw(t, func(int64, net.Conn) (string, bool) { return chunked(metadata) + "0\r\n\r\n", false })
+	ctx, leave := context.WithCancel(context.Background())
+	a, res := &answer{written: func(int) { leave() }}, &call.Result{}
+	open(t, s.url).Forward(ctx, testCall(t, "ConverseStream", `{}`), a, res)
+	if res.Outcome != call.OK || a.end != "finished" {
+		t.Errorf("%s, %+v", a.end, res)
+	}
+}
+
+// A native stream ends with Bedrock's metrics, whatever the model counts before.
+func TestNativeStream(t *testing.T) {
+	chunk := func(doc string) string { return string(eventstream.AppendChunk(nil, []byte(doc), "")) }
+	text := chunk(`{"choices":[{"delta":{"content":"twelve bytes"}}],"usage":{"prompt_tokens":6,"completion_tokens":1}}`)
+	last := chunk(`{"choices":[],"usage":{"prompt_tokens":6,"completion_tokens":8},"amazon-bedrock-invocationMetrics":{"inputTokenCount":6,"outputTokenCount":8}}`)
+	for name, tt := range map[string]struct {
+		frames  []string
+		types   string
+		outcome call.Outcome
+		usage   call.Usage
+	}{
+		"whole": {[]string{text, text, last}, "chunk chunk chunk", call.OK, call.Usage{Input: 6, Output: 8, Exact: true}},
+		"cut":   {[]string{text, text}, "chunk chunk modelStreamErrorException", call.Truncated, call.Usage{Input: 6, Output: 6}},
+	} {
+		s := serveRaw(t, func(int64, net.Conn) (string, bool) { return chunked(tt.frames...) + "0\r\n\r\n", false })
+		c, a, res := testCall(t, "InvokeModelWithResponseStream", `{}`), &answer{}, &call.Result{}
+		var err error
+		if c.Model, err = model.Default().Resolve("openai.gpt-oss-20b-1:0"); err != nil {
+			t.Fatal(err)
+		}
+		open(t, s.url).Forward(context.Background(), c, a, res)
+		if got := strings.Join(a.frames(t), " "); got != tt.types || res.Outcome != tt.outcome || res.Usage != tt.usage {
+			t.Errorf("%s: caller saw %s, %s, %+v", name, got, res.Outcome, res.Usage)
+		}
+	}
+}
+
 // A write that fails is the caller's end too, and the connection is not kept.
 func TestCallerDoesNotRead(t *testing.T) {
 	start := event("messageStart", `{"role":"assistant"}`)
@@ -359,8 +505,8 @@ func TestCallerDoesNotRead(t *testing.T) {
 	for range 2 {
 		a, res := &answer{fail: 2}, &call.Result{}
 		up.Forward(context.Background(), testCall(t, "ConverseStream", `{}`), a, res)
-		if res.Outcome != call.ClientGone {
-			t.Errorf("got %+v", res)
+		if res.Outcome != call.ClientGone || a.end != "aborted" {
+			t.Errorf("%s, %+v", a.end, res)
 		}
 	}
 	if n := s.conns.Load(); n != 2 {

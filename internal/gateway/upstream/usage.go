@@ -46,8 +46,11 @@ func (f *forward) estimate(outputBytes int64) {
 	if f.c.Model.Model == nil {
 		return
 	}
-	f.bill(bedrock.Usage{Input: f.c.InputEstimate, Output: (outputBytes + 3) / 4}, false)
+	f.bill(bedrock.Usage{Input: f.c.InputEstimate, Output: tokens(outputBytes)}, false)
 }
+
+// tokens is how many tokens a text of n bytes is taken for.
+func tokens(n int64) int64 { return (n + 3) / 4 }
 
 func (f *forward) bill(u bedrock.Usage, exact bool) {
 	f.res.Usage = call.Usage{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, Images: u.Images, Exact: exact}
