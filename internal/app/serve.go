@@ -66,11 +66,9 @@ type server struct {
 	failed  chan error
 }
 
-// ballast is never touched, so it takes no memory; it only makes the garbage
-// collector wait for as much garbage, instead of running a hundred times a second
-// over a heap of a few megabytes.
-var ballast []byte
-
+// ballastBytes are allocated and never touched, so they take no memory; they only
+// make the garbage collector wait for as much garbage, instead of running a hundred
+// times a second over a heap of a few megabytes.
 const ballastBytes = 48 << 20
 
 // Serve runs Gatehouse until ctx ends and then drains: no call is cut before
@@ -79,7 +77,8 @@ const ballastBytes = 48 << 20
 // because the journal's disk failed.
 func Serve(ctx context.Context, c *config.Config, o Options) error {
 	s := &server{o: o, c: c, log: slog.New(slog.NewTextHandler(o.Stderr, nil)), started: time.Now(), failed: make(chan error, 4)}
-	ballast = make([]byte, ballastBytes)
+	ballast := make([]byte, ballastBytes)
+	defer runtime.KeepAlive(ballast)
 	if runtime.GOMAXPROCS(0) == 1 && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(2) // one may be waiting for the disk
 	}

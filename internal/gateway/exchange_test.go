@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,13 +20,13 @@ func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(Options{})
 		began := time.Now()
-		var took time.Duration
+		var took atomic.Int64
 		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			x := newExchange(g, w, r)
 			frame := make([]byte, 1<<10)
 			for x.Start(nil); x.Frames(frame, true) == nil; {
 			}
-			took = time.Since(began)
+			took.Store(int64(time.Since(began)))
 		})}
 		ln := make(pipes, 1)
 		go s.Serve(ln)
@@ -34,7 +35,7 @@ func TestSlowReader(t *testing.T) {
 		fmt.Fprintf(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		io.ReadFull(client, make([]byte, 10<<10))
 		time.Sleep(5 * time.Minute)
-		if took == 0 || took > writeTimeout+2*time.Second {
+		if took := time.Duration(took.Load()); took == 0 || took > writeTimeout+2*time.Second {
 			t.Errorf("the handler was held for %s, want about %s", took, writeTimeout)
 		}
 		client.Close()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,12 @@ const (
 
 var errRefusedHead = errors.New("gateway: head refused")
 
+// newFramedConn puts c behind the checks. refused audits a refusal and returns
+// the bytes of its reply.
+func newFramedConn(c net.Conn, refused func(remote string, r *call.Refusal) []byte, state *tls.ConnectionState) *framedConn {
+	return &framedConn{Conn: c, refused: refused, tls: state, interrupt: make(chan struct{}, 1)}
+}
+
 // framedConn is used by one reader at a time, as net/http does.
 type framedConn struct {
 	net.Conn
@@ -42,9 +49,11 @@ type framedConn struct {
 	// busy is from the head of a request until its answer has been sent. Once the
 	// body has passed, only net/http's watch over the caller reads: it learns that
 	// the connection ended, and nothing of a head that waits behind.
-	busy atomic.Bool
-	err  error // after a refusal; a deadline's error is not the end
-	tls  *tls.ConnectionState
+	busy      atomic.Bool
+	past      atomic.Bool   // the read deadline has passed
+	interrupt chan struct{} // it was set; holds one
+	err       error         // after a refusal; a deadline's error is not the end
+	tls       *tls.ConnectionState
 }
 
 func (f *framedConn) Read(p []byte) (int, error) {
@@ -84,9 +93,14 @@ func (f *framedConn) Read(p []byte) (int, error) {
 	}
 }
 
-// errPipelined ends a caller who sends a whole head's worth and more behind a
-// request that is being answered.
+// errPipelined ends a caller who sends more than a head's worth behind a request
+// and does not wait for its answer.
 var errPipelined = errors.New("gateway: too much sent behind a request")
+
+// pipelineWait is how long such a caller is borne with. One who has the answer
+// and sends the next request is seen here too, for the moment until net/http ends
+// the watch.
+const pipelineWait = time.Second
 
 // watch waits for the connection's end, or for the deadline by which net/http
 // ends the watch, and keeps what arrives.
@@ -96,7 +110,26 @@ func (f *framedConn) watch() error {
 			return err
 		}
 	}
-	return errPipelined
+	timer := time.NewTimer(pipelineWait)
+	defer timer.Stop()
+	for !f.past.Load() {
+		select {
+		case <-f.interrupt:
+		case <-timer.C:
+			return errPipelined
+		}
+	}
+	return os.ErrDeadlineExceeded
+}
+
+// SetReadDeadline also ends a watch that has stopped reading.
+func (f *framedConn) SetReadDeadline(t time.Time) error {
+	f.past.Store(!t.IsZero() && !t.After(time.Now()))
+	select {
+	case f.interrupt <- struct{}{}:
+	default:
+	}
+	return f.Conn.SetReadDeadline(t)
 }
 
 // more reads once into head. No bytes and no error do not happen together.

@@ -85,10 +85,10 @@ func piped(t *testing.T, input string, step int, refused *call.Reason) *framedCo
 		client.Close()
 	}()
 	go io.Copy(io.Discard, client)
-	return &framedConn{Conn: server, refused: func(_ string, r *call.Refusal) []byte {
+	return newFramedConn(server, func(_ string, r *call.Refusal) []byte {
 		*refused = r.Reason
 		return rawRefusal(&call.Call{}, r)
-	}}
+	}, nil)
 }
 
 // served reads f as net/http does that answers each request at once.
@@ -188,7 +188,7 @@ func FuzzFraming(f *testing.F) {
 func TestFramingSurvivesDeadline(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
-	f := &framedConn{Conn: server}
+	f := newFramedConn(server, nil, nil)
 	head := "GET /one HTTP/1.1\r\nHost: gate\r\n\r\n"
 	interrupted := make(chan error)
 	go func() {
@@ -233,5 +233,32 @@ func TestFramingWatch(t *testing.T) {
 		if n, err := f.Read(make([]byte, 1)); n != 0 || !errors.Is(err, tt.want) || reason != "" {
 			t.Errorf("%s behind: watch returned %d bytes, %v, refused with %q, want %v", name, n, err, reason, tt.want)
 		}
+	}
+}
+
+// Whoever has the answer may send a long request before net/http has ended its
+// watch: nothing is lost, and the watch ends as by any deadline.
+func TestFramingWatchOverflow(t *testing.T) {
+	first := "GET /one HTTP/1.1\r\nHost: gate\r\n\r\n"
+	second := "POST /two HTTP/1.1\r\nHost: gate\r\nContent-Length: 40000\r\n\r\n" + strings.Repeat("x", 40000)
+	var reason call.Reason
+	f := piped(t, first+second, 4096, &reason)
+	if _, err := io.ReadFull(f, make([]byte, len(first))); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		_, err := f.Read(make([]byte, 1))
+		ended <- err
+	}()
+	f.SetReadDeadline(time.Unix(1, 0))
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the watch ended with %v", err)
+	}
+	f.SetReadDeadline(time.Time{})
+	f.busy.Store(false)
+	got := make([]byte, len(second))
+	if _, err := io.ReadFull(f, got); err != nil || string(got) != second {
+		t.Errorf("got %d bytes of %d, %v", len(got), len(second), err)
 	}
 }

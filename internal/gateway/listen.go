@@ -135,7 +135,7 @@ func (l *Listener) loop() {
 			continue
 		}
 		if l.tls == nil {
-			l.hand(&framedConn{Conn: counted, refused: l.g.refusedHead})
+			l.hand(newFramedConn(counted, l.g.refusedHead, nil))
 			continue
 		}
 		go l.handshake(counted)
@@ -155,7 +155,7 @@ func (l *Listener) handshake(c net.Conn) {
 		l.hand(t)
 		return
 	}
-	l.hand(&framedConn{Conn: t, refused: l.g.refusedHead, tls: &state})
+	l.hand(newFramedConn(t, l.g.refusedHead, &state))
 }
 
 func (l *Listener) hand(c net.Conn) {

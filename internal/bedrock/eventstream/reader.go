@@ -157,7 +157,7 @@ func (r *Reader) fill(n int) error {
 // makeRoom leaves free space at the end of the buffer for a frame of n bytes
 // of which a part has arrived.
 func (r *Reader) makeRoom(n int) {
-	if r.start+n <= len(r.buf) && r.end < len(r.buf) {
+	if r.end < len(r.buf) && (r.start == 0 || r.start+n <= len(r.buf)) {
 		return
 	}
 	have := copy(r.buf, r.buf[r.start:r.end])

@@ -145,9 +145,11 @@ func (d *Disk) Crash() {
 
 func (d *Disk) chance() bool { return d.rand != nil && d.rand.IntN(2) == 0 }
 
+func (d *Disk) seldom() bool { return d.rand != nil && d.rand.IntN(4) == 0 }
+
 // lose decides what of an inode's unsynced changes survives.
 func (d *Disk) lose(n *inode) {
-	all := d.chance() && d.chance()
+	all := d.seldom()
 	for _, c := range n.pending {
 		switch {
 		case all:
@@ -166,7 +168,7 @@ func (d *Disk) lose(n *inode) {
 
 // tear applies an arbitrary choice of a write's sectors.
 func (d *Disk) tear(b []byte, c change) []byte {
-	if d.chance() && d.chance() {
+	if d.seldom() {
 		b = change{c.off + int64(len(c.b)), []byte{}}.apply(b) // only the file's length
 	}
 	for at := int64(0); at < int64(len(c.b)); {
