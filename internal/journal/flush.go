@@ -34,12 +34,16 @@ type flusher struct {
 	began time.Time   // of the last commit
 	crowd int         // how many waited for it
 	pause *time.Timer // of pace
+
+	lazy  *time.Timer // until what nobody waits for is committed
+	armed bool
 }
 
 func (fl *flusher) start(j *Journal) {
 	fl.spare = new(batch)
 	fl.tick = time.NewTicker(time.Second)
 	fl.pause = time.NewTimer(0)
+	fl.lazy = time.NewTimer(time.Hour)
 	j.lookAtSpace()
 	j.publish(0)
 }
@@ -47,6 +51,7 @@ func (fl *flusher) start(j *Journal) {
 func (fl *flusher) close() error {
 	fl.tick.Stop()
 	fl.pause.Stop()
+	fl.lazy.Stop()
 	if fl.file == nil {
 		return nil
 	}
@@ -63,6 +68,16 @@ func (j *Journal) flush() {
 			if !j.commit() {
 				return
 			}
+		case <-j.nudge:
+			if !j.fl.armed {
+				j.fl.armed = true
+				j.fl.lazy.Reset(lazyWait)
+			}
+		case <-j.fl.lazy.C:
+			j.fl.armed = false
+			if !j.commit() {
+				return
+			}
 		case <-j.fl.tick.C:
 			j.lookAtSpace()
 		case <-j.quit:
@@ -71,6 +86,14 @@ func (j *Journal) flush() {
 		}
 	}
 }
+
+// What nobody waits for is committed with the next frame that somebody does wait
+// for, or after lazyWait, or once it is lazyBytes long. Otherwise each call would
+// cost two syncs, and the next one would wait for the second.
+const (
+	lazyWait  = 20 * time.Millisecond
+	lazyBytes = 1 << 20
+)
 
 // commitPace is the shortest time between the starts of two commits while
 // several appenders wait at once. A sync costs the same for one frame and for

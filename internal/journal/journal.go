@@ -133,7 +133,8 @@ type Journal struct {
 	closed bool
 	err    error // latched
 
-	kick    chan struct{} // there is something in next
+	kick    chan struct{} // there is something in next that is waited for, or much
+	nudge   chan struct{} // there is something in next
 	quit    chan struct{} // Close was called
 	done    chan struct{} // the flusher has ended
 	failed  chan struct{} // closed when err is set
@@ -188,7 +189,7 @@ func Open(ctx context.Context, o Options, replay func(Entry) error) (*Journal, R
 	}
 	j := &Journal{
 		o: o, lock: lock, next: new(batch),
-		kick: make(chan struct{}, 1), quit: make(chan struct{}),
+		kick: make(chan struct{}, 1), nudge: make(chan struct{}, 1), quit: make(chan struct{}),
 		done: make(chan struct{}), failed: make(chan struct{}),
 	}
 	j.waiters.New = func() any { return &waiter{ch: make(chan error, 1)} }
@@ -284,11 +285,14 @@ func (j *Journal) stalled() bool {
 }
 
 func (j *Journal) enlist(w *waiter) {
+	signal := j.kick
 	if w != nil {
 		j.next.waiters = append(j.next.waiters, w)
+	} else if len(j.next.buf) < lazyBytes {
+		signal = j.nudge
 	}
 	select {
-	case j.kick <- struct{}{}:
+	case signal <- struct{}{}:
 	default:
 	}
 }
