@@ -129,7 +129,7 @@ func TestFigures(t *testing.T) {
 	}
 	ms := time.Millisecond
 	s := summarise([][]time.Duration{{2 * ms, 5 * ms}}, [][]time.Duration{{1 * ms, 3 * ms}}, 4*ms)
-	if s.Frames != 2 || s.Added.P50 != 2000 || s.CPUMicrosPerFrame != 2000 {
+	if s.Frames != 2 || s.Added.P50 != 1000 || s.CPUMicrosPerFrame != 2000 {
 		t.Errorf("summarise: got %+v", s)
 	}
 }

@@ -118,7 +118,7 @@ func (r *Result) markdown() string {
 		fmt.Fprintf(&w, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", l.Peer, l.Single.P50-l.DirectSingle.P50, l.Single.P99-l.DirectSingle.P99,
 			l.Rate, l.Open.P50-l.DirectOpen.P50, l.Open.P99-l.DirectOpen.P99)
 	}
-	w.WriteString("\n## ConverseStream, one paced stream at a time, µs\n\n| peer | frames | first frame p50 | p99 | added to a frame p50 | p99 | CPU a frame | × nginx | × Caddy |\n|---|---|---|---|---|---|---|---|---|\n")
+	w.WriteString("\n## ConverseStream, one paced stream at a time, µs\n\n| peer | frames | first frame p50 | p99 | added to a later frame p50 | p99 | CPU a frame | × nginx | × Caddy |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, s := range r.Streams {
 		cost := func(o Streams) float64 { return o.CPUMicrosPerFrame }
 		fmt.Fprintf(&w, "| %s | %d | %.0f | %.0f | %.0f | %.0f | %.1f | %s | %s |\n", s.Peer, s.Frames, s.First.P50, s.First.P99, s.Added.P50, s.Added.P99, s.CPUMicrosPerFrame,
