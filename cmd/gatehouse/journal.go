@@ -23,10 +23,11 @@ func (p *program) journalVerb() *cobra.Command {
 func (p *program) journalVerify() *cobra.Command {
 	return p.uses(p.prints(verb("verify", "Check that no record was changed",
 		"Checks every record against the chain of hashes. Exits with 1 when something is\ndamaged. Keep the printed head elsewhere to prove later that nothing was cut off.",
-		exactly(), func(context.Context, []string) error {
+		exactly(), func(ctx context.Context, _ []string) error {
 			if err := p.exists(); err != nil {
 				return err
 			}
+			p.settle(ctx)
 			rows, err := admin.VerifyJournals(p.data)
 			if err != nil {
 				return err
@@ -36,6 +37,14 @@ func (p *program) journalVerify() *cobra.Command {
 			}
 			return p.judge(rows)
 		})))
+}
+
+// settle asks a running server to put on disk what it still holds in memory,
+// since these verbs read the files themselves. Without a server there is nothing.
+func (p *program) settle(ctx context.Context) {
+	if c, err := admin.Dial(ctx, p.data); err == nil {
+		c.JournalHead(ctx) // its answer is not needed
+	}
 }
 
 // judge tells what was found, and makes damage the exit code.
@@ -58,7 +67,7 @@ func (p *program) journalExport() *cobra.Command {
 	var when timeRange
 	c := when.flags(p.uses(verb("export", "Print calls as AWS would have logged them",
 		"Prints one JSON record a line: AWS's model invocation log, or CloudTrail. Refused\ncalls are included.",
-		exactly(), func(_ context.Context, _ []string) error {
+		exactly(), func(ctx context.Context, _ []string) error {
 			from, to, err := when.span(time.Now())
 			if err != nil {
 				return err
@@ -69,6 +78,7 @@ func (p *program) journalExport() *cobra.Command {
 			if err := p.exists(); err != nil {
 				return err
 			}
+			p.settle(ctx)
 			out := bufio.NewWriterSize(p.stdout, 64<<10)
 			err = admin.ExportJournals(p.data, admin.Export{As: as, From: from, To: to}, out)
 			return errors.Join(err, out.Flush())

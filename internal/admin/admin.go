@@ -76,6 +76,8 @@ type Limits interface {
 
 // Journal reads the record of calls.
 type Journal interface {
+	// JournalHead tells where the journal stands, once what it still held in
+	// memory is on disk, so that who reads the files next finds it.
 	JournalHead(ctx context.Context) (Head, error)
 	// VerifyJournal checks every chain hash on disk and tells what it found,
 	// one report for each journal.

@@ -180,13 +180,30 @@ func (d *Data) ListLimits(context.Context) ([]admin.Limit, error) {
 }
 
 // JournalHead implements [admin.Journal], as the next two do.
-func (d *Data) JournalHead(context.Context) (admin.Head, error) {
+func (d *Data) JournalHead(ctx context.Context) (admin.Head, error) {
+	d.settle(ctx)
 	s := d.calls.Stats()
 	h := admin.Head{LastSeq: s.Seq, Chain: hex.EncodeToString(s.Head[:]), Bytes: s.Bytes, Segments: s.Segments, Healthy: true, Warnings: d.recorder.Warnings()}
 	if err := d.calls.Err(); err != nil {
 		h.Healthy, h.Error = false, err.Error()
 	}
 	return h, nil
+}
+
+// settle waits, a second at most, until what the journals hold in memory is on
+// disk: records that nobody waits for are late by some milliseconds.
+func (d *Data) settle(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.calls.Sync() // errors are what the head tells
+		d.strangers.Sync()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	case <-time.After(time.Second):
+	}
 }
 
 func (d *Data) VerifyJournal(context.Context) ([]admin.Verification, error) {
