@@ -20,14 +20,18 @@ func limitTable(c *config.Config) []limit.Limit {
 		case "month":
 			window = limit.Month
 		}
+		most, _ := l.Max.Scaled(places[l.Measure]) // checked by config
 		own[i] = limit.Limit{
-			Name: l.Name, Per: l.Per, Measure: l.Measure, Max: l.Max, Window: window,
+			Name: l.Name, Per: l.Per, Measure: l.Measure, Max: most, Window: window,
 			Match:  limit.Match{Models: l.Match.Models, Teams: l.Match.Teams, Users: l.Match.Users, Schemes: schemes(l.Match.Schemes)},
 			Action: l.Action, RefuseAs: l.RefuseAs,
 		}
 	}
 	return limit.Merge(limit.Shipped, own)
 }
+
+// places are the decimal places of a limit's unit: those of nano-USD.
+var places = map[string]int{"usd": 9}
 
 func schemes(names []string) (list []call.Scheme) {
 	for _, s := range []call.Scheme{call.SigV4, call.APIKey, call.Token} {

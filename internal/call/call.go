@@ -19,6 +19,7 @@ import (
 
 	"gatehouse/internal/bedrock"
 	"gatehouse/internal/bedrock/model"
+	"gatehouse/internal/strictjson"
 )
 
 // Call is one operation asked of us. It is owned by the goroutine that serves
@@ -54,10 +55,43 @@ type Call struct {
 	Body           []byte   // the exact bytes that are forwarded
 	OriginalSHA256 [32]byte // of the bytes the caller sent
 	BodySHA256     [32]byte // of Body
-	MaxTokens      int64    // the bound on output tokens that Body carries; 0 when the operation has none
+	MaxTokens      int64    // the bound on the tokens of one answer that Body carries; 0 when the operation has none
+	Bounded        bool     // the bound is ours: the caller gave none
+	Answers        int64    // how many answers are asked for, each up to the bound; at least 1
+	Images         int64    // how many images are asked for; 0 where answers are text
 	InputEstimate  int64    // an upper bound on input tokens
 
+	// The parsed body, for the stages after reading. Both are nil for an
+	// operation without a body, and end with the body's memory.
+	Family   *bedrock.Family
+	Doc      *strictjson.Document
+	LastTurn []strictjson.Node // texts of Doc that the user said last
+
+	Country string   // of IP, two upper-case letters; empty if unknown
+	Similar string   // the cluster of prompts like this one's last turn; set by limits that ask
 	Amounts []Amount // what the limits reserved for this call
+	Notes   []Note   // what stages noticed and let pass
+}
+
+// Note is what a stage noticed about a call and let pass: a limit that flags, a
+// text that was masked, and what would have been refused but for observe mode.
+type Note struct {
+	Stage   string // limit, guard or policy
+	Name    string // of the limit, rule or policy
+	Action  string // flag or mask; in observe mode refuse, block or mask
+	Observe bool   // not done, only observed
+	Detail  string // for the operator; never the text that matched
+}
+
+// OutputBound is the most output tokens that the call may come to.
+func (c *Call) OutputBound() int64 { return c.MaxTokens * max(c.Answers, 1) }
+
+// Worst is the most that the call may cost, in nano-USD.
+func (c *Call) Worst() int64 {
+	if c.Model.Model == nil {
+		return 0
+	}
+	return c.Model.Price.Worst(c.InputEstimate, c.OutputBound()) + c.Model.Price.ImageCost(c.Images)
 }
 
 // Amount is what one limit holds of one bucket for one call. The journal
@@ -65,6 +99,7 @@ type Call struct {
 type Amount struct {
 	Limit string // the limit's name
 	Key   string // the bucket: the values of the limit's `per`, escaped and joined
+	Item  string // what is counted once, of a limit on different models
 	N     int64
 	At    int64 // when it was taken, Unix nanoseconds
 }
@@ -135,6 +170,8 @@ const (
 	ClientGone  Outcome = "client_gone"    // the caller left before the end
 	Truncated   Outcome = "truncated"      // upstream stopped in the middle
 	Interrupted Outcome = "interrupted"    // the gateway stopped; written by recovery
+	Blocked     Outcome = "blocked"        // the guard stopped the prompt or the answer
+	Stopped     Outcome = "stopped"        // a limit or a freeze ended it in the middle
 )
 
 // Result is how an admitted call ended.
@@ -152,6 +189,7 @@ type Result struct {
 	ContentType string
 	Body        []byte   // what was answered and not yet recorded as parts
 	Worked      bool     // upstream did, or may have done, work: nothing of the request count goes back
+	Notes       []Note   // what the guard noticed about the answer
 	Settled     []Amount // final amounts; filled by the limiter
 }
 

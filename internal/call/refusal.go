@@ -91,12 +91,21 @@ var (
 	// Policy.
 	ModelDenied     = &Refusal{Reason: "model_denied", Status: 403, Type: "AccessDeniedException", Message: "You don't have access to the model with the specified model ID."}
 	OperationDenied = &Refusal{Reason: "operation_denied", Status: 403, Type: "AccessDeniedException", Message: "You are not authorized to perform this operation."}
+	PolicyDenied    = &Refusal{Reason: "policy_denied", Status: 403, Type: "AccessDeniedException", Message: "You are not authorized to perform this operation."}
+	CountryDenied   = &Refusal{Reason: "country_denied", Status: 403, Type: "AccessDeniedException", Message: "You are not authorized to perform this operation."}
+	Frozen          = &Refusal{Reason: "frozen", Status: 403, Type: "AccessDeniedException", Message: "You are not authorized to perform this operation."}
 	NetworkDenied   = &Refusal{Reason: "network_denied", Status: 403, Type: "AccessDeniedException", Message: "You are not authorized to perform this operation."}
 
 	// Limits.
 	RateLimited   = &Refusal{Reason: "rate_limited", Status: 429, Type: "ThrottlingException", Message: "Too many requests, please wait before trying again. You have sent too many requests.  Wait before trying again."}
 	TokensLimited = &Refusal{Reason: "rate_limited", Status: 429, Type: "ThrottlingException", Message: "Too many tokens, please wait before trying again."}
 	QuotaExceeded = &Refusal{Reason: "quota_exceeded", Status: 400, Type: "ServiceQuotaExceededException", Message: "You have exceeded your service quota. Wait for it to reset before trying again."}
+
+	StoreDown = &Refusal{Reason: "limit_store_down", Status: 503, Type: "ServiceUnavailableException", Message: "The service is temporarily unavailable. Try again.", RetryAfter: time.Second}
+
+	// The guard, where there is no answer to put its words into.
+	GuardDenied = &Refusal{Reason: "guard_blocked", Status: 400, Type: "ValidationException", Message: "The request was blocked."}
+	GuardDown   = &Refusal{Reason: "guard_down", Status: 503, Type: "ServiceUnavailableException", Message: "The service is temporarily unavailable. Try again.", RetryAfter: time.Second}
 
 	// Ourselves and upstream. Overloaded is what a full or broken journal answers.
 	Overloaded          = &Refusal{Reason: "overloaded", Status: 503, Type: "ServiceUnavailableException", Message: "The service is temporarily unavailable. Try again.", RetryAfter: time.Second}

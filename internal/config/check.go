@@ -34,6 +34,19 @@ func check(c *Config, d *decoder) {
 	}
 	k.prices()
 	k.profiles()
+	k.record()
+	k.policy()
+	k.guard()
+	k.limitStore()
+	for i := range c.OIDC {
+		k.oidc(i)
+	}
+	for i := range c.Alarms {
+		k.alarm(i)
+	}
+	for name, n := range c.Notify {
+		k.notify(name, n)
+	}
 }
 
 // bad reports a mistake at the key, or at the nearest key around it that the
@@ -61,6 +74,10 @@ var (
 	nameRE    = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 	baseRE    = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
 	domainRE  = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
+	countryRE = regexp.MustCompile(`^[A-Z]{2}$`)
+
+	guardrailRE = regexp.MustCompile(`^[a-z0-9]{1,64}:(DRAFT|[1-9][0-9]{0,7})$`)
+
 	profileRE = regexp.MustCompile(`^arn:aws[a-z-]*:(bedrock|sagemaker):[a-z0-9-]+:[0-9]{12}:[a-z-]+/[A-Za-z0-9._:/-]{1,512}$`)
 )
 
@@ -207,16 +224,64 @@ func (k *checker) limit(i int) {
 		k.bad(key+"per", "is missing", "write what each count is kept for, such as [user]")
 	}
 	if l.Measure == "" {
-		k.bad(key+"measure", "is missing", "write requests")
+		k.bad(key+"measure", "is missing", "write what is counted, such as requests")
 	}
-	if l.Window == "" {
+	switch d := l.Window.Duration(); {
+	case l.Window == "" && l.Measure != "concurrency":
 		k.bad(key+"window", "is missing", "write a duration, day or month")
-	}
-	if d := l.Window.Duration(); d > 31*24*time.Hour {
+	case l.Window != "" && l.Measure == "concurrency":
+		k.bad(key+"window", "has no meaning for concurrency", "remove the key")
+	case d > 31*24*time.Hour:
 		k.bad(key+"window", "is longer than 31 days", "use month")
+	case l.Window == "month" && l.Measure == "models":
+		k.bad(key+"window", "is too long for models", "write a duration or day")
 	}
-	if l.Max < 1 || l.Max > 1e15 {
-		k.bad(key+"max", "must be at least 1", "use network, key scopes or `gatehouse user disable` to allow nothing")
+	k.max(key, l)
+	if slices.Contains(l.Per, "country") && k.c.Network.Countries.Database == "" {
+		k.bad(key+"per", "country needs a database", "set network.countries.database")
+	}
+	for j, at := range l.AlertAt {
+		if n, err := at.Scaled(3); err != nil || n < 1 || n > 10_000 {
+			k.bad(fmt.Sprintf("%salert_at[%d]", key, j), fmt.Sprintf("bad fraction %q", clip(string(at))), "write a number such as 0.8")
+		}
+	}
+	k.channels(key+"notify", l.Notify)
+	for _, o := range k.c.Limits[:i] {
+		if o.Name != l.Name && sameCount(o, l) {
+			k.bad(key+"window", fmt.Sprintf("limit %q counts the same over the same window as limit %q", clip(l.Name), clip(o.Name)), "remove one of them")
+		}
+	}
+}
+
+// sameCount tells whether two limits count the same calls, so that one of them
+// can never matter. One that refuses and one that only flags may stand together.
+func sameCount(a, b Limit) bool {
+	return a.Measure == b.Measure && a.Window == b.Window && slices.Equal(a.Per, b.Per) && a.Action == b.Action && a.Mode == b.Mode &&
+		slices.Equal(a.Match.Models, b.Match.Models) && slices.Equal(a.Match.Teams, b.Match.Teams) &&
+		slices.Equal(a.Match.Users, b.Match.Users) && slices.Equal(a.Match.Schemes, b.Match.Schemes)
+}
+
+func (k *checker) max(key string, l Limit) {
+	places, unit := 0, "a whole number"
+	if l.Measure == "usd" {
+		places, unit = 9, "US dollars such as 25 or 0.5"
+	}
+	switch n, err := l.Max.Scaled(places); {
+	case err != nil:
+		k.bad(key+"max", err.Error(), "write "+unit)
+	case n < 1 || n > 1e15:
+		k.bad(key+"max", "must be more than 0 and at most 10^15", "to allow nothing use network, key scopes, `gatehouse user disable` or `gatehouse freeze on`")
+	case l.Measure == "models" && n > 1000:
+		k.bad(key+"max", "must be at most 1000 models", "write a smaller number")
+	}
+}
+
+// channels reports names that are no key of notify.
+func (k *checker) channels(key string, names []string) {
+	for i, name := range names {
+		if _, ok := k.c.Notify[name]; !ok {
+			k.bad(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("there is no channel %q", clip(name)), "add it to notify")
+		}
 	}
 }
 
@@ -245,6 +310,201 @@ func (k *checker) model(key, id string) {
 	}
 	if _, err := model.Default().Resolve(id); err != nil {
 		k.bad(key, fmt.Sprintf("unknown model %q", clip(id)), "see `gatehouse models list`")
+	}
+}
+
+func (k *checker) record() {
+	r := k.c.Record
+	if r.RetainBodies > r.Retain {
+		k.bad("record.retain_bodies", "is longer than retain", "make it shorter")
+	}
+	if r.RetainBodies < Duration(time.Hour) {
+		k.bad("record.retain_bodies", "is shorter than an hour", "use bodies: hash or off to keep none")
+	}
+	if r.Retain < Duration(24*time.Hour) {
+		k.bad("record.retain", "is shorter than a day", "write 1d or more")
+	}
+	if r.KeyFile != "" {
+		k.file("record.key_file", r.KeyFile)
+	}
+}
+
+func (k *checker) policy() {
+	p := k.c.Policy
+	for i, name := range p.Cedar {
+		k.file(fmt.Sprintf("policy.cedar[%d]", i), name)
+	}
+	if p.MaxTokens < 1 || p.MaxTokens > 1<<20 {
+		k.bad("policy.max_tokens", "must be 1 to 1048576", "write a number of tokens such as 4096")
+	}
+	if p.MaxBound < 0 || p.MaxBound > 1<<20 {
+		k.bad("policy.max_bound", "must be 0 to 1048576", "write a number of tokens, or 0 for the model's own maximum")
+	}
+	c := k.c.Network.Countries
+	for _, list := range []struct {
+		key   string
+		codes []string
+	}{{"network.countries.allow", c.Allow}, {"network.countries.deny", c.Deny}} {
+		for i, code := range list.codes {
+			if !countryRE.MatchString(code) {
+				k.bad(fmt.Sprintf("%s[%d]", list.key, i), fmt.Sprintf("bad country %q", clip(code)), "write two upper-case letters, such as DE")
+			}
+		}
+		if len(list.codes) > 0 && c.Database == "" {
+			k.bad(list.key, "needs a database", "set network.countries.database")
+		}
+	}
+	if c.Database != "" {
+		k.file("network.countries.database", c.Database)
+	}
+}
+
+func (k *checker) guard() {
+	g := k.c.Guard
+	for i, name := range g.Rules {
+		k.file(fmt.Sprintf("guard.rules[%d]", i), name)
+	}
+	for rule, action := range g.Actions {
+		if !slices.Contains([]string{"off", "flag", "mask", "block"}, action) {
+			k.bad("guard.actions."+rule, fmt.Sprintf("%q is unknown", clip(action)), "write one of off, flag, mask, block")
+		}
+	}
+	if g.ApplyBedrockGuardrail != "" && !guardrailRE.MatchString(g.ApplyBedrockGuardrail) {
+		k.bad("guard.apply_bedrock_guardrail", fmt.Sprintf("bad guardrail %q", clip(g.ApplyBedrockGuardrail)), "write id:version, such as abc123def456:1")
+	}
+}
+
+func (k *checker) limitStore() {
+	s := k.c.LimitStore
+	switch {
+	case s.Kind == "memory" && (s.URL != "" || s.Username != "" || s.PasswordFile != ""):
+		k.bad("limit_store.url", "is used with kind redis only", "set limit_store.kind to redis or remove the key")
+	case s.Kind == "memory":
+		return
+	}
+	u, err := url.Parse(s.URL)
+	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Host == "" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/0123456789") != "" {
+		k.bad("limit_store.url", "is no address of a Redis server", "write redis://HOST:PORT, or rediss:// for TLS, without a password")
+	}
+	if !nameRE.MatchString(s.Prefix) {
+		k.bad("limit_store.prefix", fmt.Sprintf("bad prefix %q", clip(s.Prefix)), "write lower-case letters, digits, - and _")
+	}
+	if s.Timeout > Duration(5*time.Second) {
+		k.bad("limit_store.timeout", "is longer than 5s", "callers wait for it: make it shorter")
+	}
+	if s.PasswordFile != "" {
+		k.file("limit_store.password_file", s.PasswordFile)
+	}
+}
+
+func (k *checker) oidc(i int) {
+	o := k.c.OIDC[i]
+	key := fmt.Sprintf("oidc[%d].", i)
+	k.issuerURL(key+"issuer", o.Issuer, o.Private)
+	if o.Audience == "" {
+		k.bad(key+"audience", "is missing", "write what aud must hold")
+	}
+	if o.UserClaim == "" {
+		k.bad(key+"user_claim", "is missing", "write email or sub")
+	}
+	if len(o.Algs) == 0 {
+		k.bad(key+"algs", "is empty", "name an algorithm")
+	}
+	switch {
+	case strings.Contains(o.JWKS, "://"):
+		k.issuerURL(key+"jwks", o.JWKS, o.Private)
+	case o.JWKS != "":
+		k.file(key+"jwks", o.JWKS)
+	}
+	if o.CAFile != "" {
+		k.file(key+"ca_file", o.CAFile)
+	}
+	if slices.ContainsFunc(k.c.OIDC[:i], func(p OIDC) bool { return p.Issuer == o.Issuer }) {
+		k.bad(key+"issuer", "stands twice", "remove one")
+	}
+}
+
+func (k *checker) issuerURL(key, s string, private bool) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && !(private && u.Scheme == "http") {
+		k.bad(key, fmt.Sprintf("bad URL %q", clip(s)), "write an https URL (http needs private: true)")
+	}
+}
+
+var statisticRE = regexp.MustCompile(`^(SampleCount|Sum|Average|Minimum|Maximum|p([1-9]|[1-9][0-9])(\.[0-9]{1,2})?|p100)$`)
+
+func (k *checker) alarm(i int) {
+	a := k.c.Alarms[i]
+	key := fmt.Sprintf("alarms[%d].", i)
+	if a.Name == "" || len(a.Name) > 128 {
+		k.bad(key+"name", "is missing or longer than 128 bytes", "name the alarm")
+	}
+	if slices.ContainsFunc(k.c.Alarms[:i], func(o Alarm) bool { return o.Name == a.Name }) {
+		k.bad(key+"name", fmt.Sprintf("%q stands twice", clip(a.Name)), "rename one")
+	}
+	if a.Enabled {
+		if a.Metric == "" {
+			k.bad(key+"metric", "is missing", "write a metric such as Invocations")
+		}
+		if a.Threshold == "" {
+			k.bad(key+"threshold", "is missing", "write a number")
+		}
+	}
+	if !statisticRE.MatchString(a.Statistic) {
+		k.bad(key+"statistic", fmt.Sprintf("%q is unknown", clip(a.Statistic)), "write SampleCount, Sum, Average, Minimum, Maximum, or a percentile such as p99")
+	}
+	if p := time.Duration(a.Period); p < time.Second || p > 24*time.Hour || p%time.Second != 0 {
+		k.bad(key+"period", "must be whole seconds, from 1s to 1d", "write a period such as 300s")
+	}
+	if a.EvaluationPeriods < 1 || a.EvaluationPeriods > 100 {
+		k.bad(key+"evaluation_periods", "must be 1 to 100", "write a number of periods")
+	}
+	if a.DatapointsToAlarm < 0 || a.DatapointsToAlarm > a.EvaluationPeriods {
+		k.bad(key+"datapoints_to_alarm", "must be at most evaluation_periods", "write a smaller number, or 0 for all")
+	}
+	for dim := range a.Match {
+		if !slices.Contains([]string{"model", "user", "team", "key", "limit"}, dim) {
+			k.bad(key+"match."+dim, "is no dimension", "write model, user, team, key or limit")
+		}
+	}
+	k.channels(key+"notify", a.Notify)
+}
+
+func (k *checker) notify(name string, n Notify) {
+	key := "notify." + name + "."
+	if !nameRE.MatchString(name) {
+		k.bad("notify."+name, "bad name", "write lower-case letters, digits, - and _")
+	}
+	need := func(field, value string) {
+		if value == "" {
+			k.bad(key+field, "is missing", "a channel of kind "+n.Kind+" needs it")
+		}
+	}
+	switch n.Kind {
+	case "webhook":
+		if (n.URL == "") == (n.URLFile == "") {
+			k.bad(key+"url", "and url_file: exactly one of them is needed", "write one")
+		}
+	case "slack":
+		need("url_file", n.URLFile)
+	case "smtp":
+		need("server", n.Server)
+		need("from", n.From)
+		if len(n.To) == 0 {
+			need("to", "")
+		}
+	case "sns":
+		need("topic", n.Topic)
+	default:
+		k.bad(key+"kind", "is missing", "write webhook, slack, smtp or sns")
+	}
+	if n.URL != "" {
+		k.issuerURL(key+"url", n.URL, n.Private)
+	}
+	for _, f := range []struct{ field, name string }{{"url_file", n.URLFile}, {"secret_file", n.SecretFile}, {"password_file", n.PasswordFile}} {
+		if f.name != "" {
+			k.file(key+f.field, f.name)
+		}
 	}
 }
 

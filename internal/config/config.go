@@ -41,11 +41,13 @@ type Config struct {
 	Policy       Policy            `json:"policy" doc:"Policies."`
 	Network      Network           `json:"network" doc:"Which client addresses may call."`
 	Guard        Guard             `json:"guard" doc:"What texts may say."`
-	Alarms       []any             `json:"alarms" doc:"Alarms on metrics." later:"*"`
-	Notify       map[string]any    `json:"notify" doc:"Where messages go." later:"*"`
+	LimitStore   LimitStore        `json:"limit_store" doc:"Where limits keep their counts."`
+	OIDC         []OIDC            `json:"oidc" doc:"Issuers of tokens that callers may present instead of a key."`
+	Alarms       []Alarm           `json:"alarms" doc:"Alarms on metrics: added to the shipped ones, or replacing the shipped one of the same name."`
+	Notify       map[string]Notify `json:"notify" doc:"Channels for messages, by name."`
 	Content      Content           `json:"content" doc:"Own rules, hunts, guards, flows, lists and models."`
 	Respond      Respond           `json:"respond" doc:"What rules may do to callers."`
-	Mode         string            `json:"mode" doc:"enforce refuses; observe only records what would have been refused." enum:"enforce,observe" later:"observe"`
+	Mode         string            `json:"mode" doc:"enforce refuses; observe only records what would have been refused." enum:"enforce,observe"`
 }
 
 // TLS is how the TCP listeners speak TLS.
@@ -84,25 +86,35 @@ type Audit struct {
 
 // Record is what the journal keeps of calls.
 type Record struct {
-	Bodies       string   `json:"bodies" doc:"full: requests and answers; hash: only their SHA-256; off: neither; redacted: with secrets masked." enum:"full,redacted,hash,off" later:"redacted"`
-	RetainBodies Duration `json:"retain_bodies" doc:"How long bodies are meant to be kept. This version erases none by age." later:"*"`
-	Retain       Duration `json:"retain" doc:"How long records are meant to be kept. This version deletes none by age." later:"*"`
+	Bodies       string   `json:"bodies" doc:"full: requests and answers; hash: only their SHA-256; off: neither; redacted: with secrets masked." enum:"full,redacted,hash,off"`
+	RetainBodies Duration `json:"retain_bodies" doc:"How long bodies are kept. Their hashes stay, so that the journal still verifies."`
+	Retain       Duration `json:"retain" doc:"How long records are kept."`
+	KeyFile      string   `json:"key_file" doc:"File of 32 random bytes in base64 (openssl rand -base64 32): bodies are encrypted with it before they are written. Relative to this file. Empty: not encrypted."`
+
+	Teams map[string]TeamRecord `json:"teams" doc:"What the journal keeps of the calls of a team, where that differs."`
+}
+
+// TeamRecord is what the journal keeps of one team's calls.
+type TeamRecord struct {
+	Bodies string `json:"bodies" doc:"As record.bodies." enum:"full,redacted,hash,off"`
 }
 
 // Limit is one limit: no more than Max of Measure in any Window, for each
 // value of Per.
 type Limit struct {
-	Name         string   `json:"name" doc:"The limit's name; that of a shipped limit replaces it."`
-	Per          []string `json:"per" doc:"What each count is kept for." enum:"key,user,team,ip,country,model,family,similar_prompt,everyone" later:"country,family,similar_prompt"`
-	Measure      string   `json:"measure" doc:"What is counted." enum:"requests,input_tokens,output_tokens,tokens,usd,concurrency,models" later:"input_tokens,output_tokens,tokens,usd,concurrency,models"`
-	Max          int64    `json:"max" doc:"The most that is admitted."`
-	Window       Window   `json:"window" doc:"A duration (sliding), day or month (UTC)."`
-	Match        Match    `json:"match" doc:"Which calls count. Empty lists match all."`
-	Action       string   `json:"action" doc:"What happens beyond max." enum:"refuse,wait,flag" later:"wait,flag"`
-	Wait         Duration `json:"wait" doc:"Longest wait, for action wait." later:"*"`
-	RefuseAs     string   `json:"refuse_as" doc:"throttling (SDKs retry) or quota (they do not). Empty: quota for day and month, throttling otherwise." enum:",throttling,quota"`
-	OnStoreError string   `json:"on_store_error" doc:"What holds while a shared store cannot be reached. Empty: the measure's own default." enum:",deny,local_share,allow" later:"deny,local_share,allow"`
-	Mode         string   `json:"mode" doc:"enforce or observe." enum:"enforce,observe" later:"observe"`
+	Name         string    `json:"name" doc:"The limit's name; that of a shipped limit replaces it."`
+	Per          []string  `json:"per" doc:"What each count is kept for." enum:"key,user,team,ip,country,model,family,similar_prompt,everyone"`
+	Measure      string    `json:"measure" doc:"What is counted. concurrency: calls open at once; models: different models." enum:"requests,input_tokens,output_tokens,tokens,usd,concurrency,models"`
+	Max          Decimal   `json:"max" doc:"The most that is admitted, of usd in US dollars."`
+	Window       Window    `json:"window" doc:"A duration (sliding), day or month (UTC). Not for concurrency."`
+	Match        Match     `json:"match" doc:"Which calls count. Empty lists match all."`
+	Action       string    `json:"action" doc:"What happens beyond max: refuse; wait for room, then refuse; flag in the record." enum:"refuse,wait,flag"`
+	Wait         Duration  `json:"wait" doc:"Longest wait, for action wait."`
+	RefuseAs     string    `json:"refuse_as" doc:"throttling (SDKs retry) or quota (they do not). Empty: quota for day, month and usd, throttling otherwise." enum:",throttling,quota"`
+	OnStoreError string    `json:"on_store_error" doc:"What holds while a shared store cannot be reached. Empty: deny for tokens and usd, local_share (max divided by the gateways) otherwise." enum:",deny,local_share,allow"`
+	AlertAt      []Decimal `json:"alert_at" doc:"Fractions of max, such as 0.8, at which a message is sent once a window."`
+	Notify       []string  `json:"notify" doc:"Channels for these messages. Empty: all."`
+	Mode         string    `json:"mode" doc:"enforce or observe." enum:"enforce,observe"`
 }
 
 // Match is which calls a limit counts. Every list that is not empty must hold
@@ -117,7 +129,7 @@ type Match struct {
 // Prices are prices over those of the model table. In the file, the models
 // stand beside the key unpriced.
 type Prices struct {
-	Unpriced string           `json:"unpriced" doc:"What happens to a call of a model without a price: deny, or charge the ceiling." enum:"deny,ceiling" later:"ceiling"`
+	Unpriced string           `json:"unpriced" doc:"What happens to a call of a model without a price: deny, or charge the ceiling: the highest price of the table." enum:"deny,ceiling"`
 	Models   map[string]Price `json:",embed"`
 }
 
@@ -128,6 +140,7 @@ type Price struct {
 	CacheRead  string `json:"cache_read" doc:"USD per 1,000 input tokens read from the prompt cache."`
 	CacheWrite string `json:"cache_write" doc:"USD per 1,000 input tokens written to the prompt cache."`
 	Image      string `json:"image" doc:"USD an image."`
+	OutputBurn string `json:"output_burn" doc:"How many tokens of a limit one output token takes, as in Bedrock's own quotas."`
 }
 
 // Decimals returns the price in the words of the model table.
@@ -137,7 +150,10 @@ func (p Price) Decimals() model.Decimals {
 
 // Policy is the policies that decide whether a call may be made at all.
 type Policy struct {
-	Cedar []string `json:"cedar" doc:"Cedar policy files." later:"*"`
+	Cedar     []string `json:"cedar" doc:"Cedar policy files. None: the shipped policy, which permits every caller what its key allows. Relative to this file."`
+	MaxTokens int64    `json:"max_tokens" doc:"Bound on output tokens that is written into a request that has none, if the model's own maximum is not lower."`
+	MaxBound  int64    `json:"max_bound" doc:"Highest bound on output tokens that a request may ask for. 0: the model's own maximum."`
+	Mode      string   `json:"mode" doc:"enforce or observe." enum:"enforce,observe"`
 }
 
 // Network is which client addresses may call.
@@ -150,16 +166,75 @@ type Network struct {
 
 // Countries is which countries may call.
 type Countries struct {
-	Allow    []string `json:"allow" doc:"Two-letter codes that may call. Empty: all." later:"*"`
-	Deny     []string `json:"deny" doc:"Two-letter codes that may not." later:"*"`
-	Database string   `json:"database" doc:"File of the address database." later:"*"`
+	Allow    []string `json:"allow" doc:"Two-letter codes that may call. Empty: all."`
+	Deny     []string `json:"deny" doc:"Two-letter codes that may not."`
+	Database string   `json:"database" doc:"File of the address database, in MaxMind's format. Relative to this file."`
 }
 
 // Guard is what texts may say.
 type Guard struct {
-	Packs                 []string `json:"packs" doc:"Shipped rule packs. This version checks no texts." later:"*"`
-	Rules                 []any    `json:"rules" doc:"Own rules." later:"*"`
-	ApplyBedrockGuardrail string   `json:"apply_bedrock_guardrail" doc:"A guardrail, id:version, that is put on every call." later:"*"`
+	Packs                 []string          `json:"packs" doc:"Shipped packs of rules. Empty: none." enum:"default"`
+	Rules                 []string          `json:"rules" doc:"Files of own rules, which stand before the packs. Relative to this file."`
+	Actions               map[string]string `json:"actions" doc:"Rule: the action in place of its own, of off, flag, mask, block."`
+	ApplyBedrockGuardrail string            `json:"apply_bedrock_guardrail" doc:"A guardrail, id:version, that Bedrock's ApplyGuardrail is asked about every prompt and answer. Empty: off."`
+	OnError               string            `json:"on_error" doc:"What happens to a call whose texts could not be judged: deny, or allow and flag." enum:"deny,allow"`
+	Mode                  string            `json:"mode" doc:"enforce or observe." enum:"enforce,observe"`
+}
+
+// LimitStore is where limits keep their counts.
+type LimitStore struct {
+	Kind         string   `json:"kind" doc:"memory: each gateway its own, in the journal; redis: shared, in Redis or Valkey." enum:"memory,redis"`
+	URL          string   `json:"url" doc:"redis://HOST:PORT/DB, or rediss:// for TLS. No password here."`
+	Username     string   `json:"username" doc:"User name, if any."`
+	PasswordFile string   `json:"password_file" doc:"File of the password, if any. Relative to this file."`
+	Prefix       string   `json:"prefix" doc:"Begins every key, so that installations can share a server."`
+	Timeout      Duration `json:"timeout" doc:"Longest wait for one answer, before on_store_error holds."`
+}
+
+// OIDC is an issuer of tokens.
+type OIDC struct {
+	Issuer    string            `json:"issuer" doc:"The issuer's URL, as in its tokens."`
+	Audience  string            `json:"audience" doc:"What aud must hold."`
+	JWKS      string            `json:"jwks" doc:"URL or file of the issuer's keys. Empty: as the issuer's discovery document says."`
+	UserClaim string            `json:"user_claim" doc:"The claim that names the user."`
+	TeamClaim string            `json:"team_claim" doc:"The claim, text or list, that names the team. Empty: team default."`
+	Teams     map[string]string `json:"teams" doc:"Value of the team claim: our team. Empty: the value is the team."`
+	Require   map[string]string `json:"require" doc:"Claim: the value it must have."`
+	Algs      []string          `json:"algs" doc:"Signature algorithms that are accepted." enum:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,EdDSA"`
+	CAFile    string            `json:"ca_file" doc:"PEM file of the authority of the issuer's certificate, if it is a private one. Relative to this file."`
+	Private   bool              `json:"private" doc:"The issuer may be at a private or loopback address."`
+}
+
+// Alarm is an alarm on a metric, with CloudWatch's meaning.
+type Alarm struct {
+	Name              string            `json:"name" doc:"The alarm's name; that of a shipped alarm replaces it."`
+	Metric            string            `json:"metric" doc:"The metric, as CloudWatch names it in AWS/Bedrock." enum:"Invocations,InvocationLatency,InvocationClientErrors,InvocationServerErrors,InvocationThrottles,InputTokenCount,OutputTokenCount,OutputImageCount,TimeToFirstToken,Cost,Refusals,GuardBlocked"`
+	By                string            `json:"by" doc:"One alarm for each value of this. Empty: one for all calls." enum:",model,user,team,key,limit"`
+	Match             map[string]string `json:"match" doc:"Dimension (model, user, team, key, limit): glob its value must match."`
+	Statistic         string            `json:"statistic" doc:"SampleCount, Sum, Average, Minimum, Maximum, or a percentile such as p99."`
+	Period            Duration          `json:"period" doc:"Length of a period."`
+	Comparison        string            `json:"comparison" doc:"How the statistic compares to the threshold in alarm." enum:"GreaterThanThreshold,GreaterThanOrEqualToThreshold,LessThanThreshold,LessThanOrEqualToThreshold"`
+	Threshold         Decimal           `json:"threshold" doc:"The threshold. Latencies are in milliseconds, Cost in USD."`
+	EvaluationPeriods int64             `json:"evaluation_periods" doc:"How many periods are looked at."`
+	DatapointsToAlarm int64             `json:"datapoints_to_alarm" doc:"How many of them must breach. 0: all."`
+	Missing           string            `json:"treat_missing_data" doc:"What a period without data counts as." enum:"missing,notBreaching,breaching,ignore"`
+	Notify            []string          `json:"notify" doc:"Channels. Empty: all."`
+	Enabled           bool              `json:"enabled" doc:"false turns the alarm of this name off."`
+}
+
+// Notify is a channel for messages.
+type Notify struct {
+	Kind         string   `json:"kind" doc:"What speaks to it." enum:"webhook,slack,smtp,sns"`
+	URL          string   `json:"url" doc:"https URL, of webhook."`
+	URLFile      string   `json:"url_file" doc:"File of the URL, of webhook and slack, whose URL is a secret. Relative to this file."`
+	SecretFile   string   `json:"secret_file" doc:"File of the key that signs the body (HMAC-SHA256 in X-Gatehouse-Signature), of webhook. Relative to this file."`
+	Server       string   `json:"server" doc:"host:port, of smtp."`
+	From         string   `json:"from" doc:"Sender, of smtp."`
+	To           []string `json:"to" doc:"Recipients, of smtp."`
+	Username     string   `json:"username" doc:"User name, of smtp, if any."`
+	PasswordFile string   `json:"password_file" doc:"File of the password, of smtp. Relative to this file."`
+	Topic        string   `json:"topic" doc:"ARN of the topic, of sns."`
+	Private      bool     `json:"private" doc:"The receiver may be at a private or loopback address, and on any port."`
 }
 
 // Content is a directory of own content.
@@ -183,21 +258,23 @@ func Default() *Config {
 		AccountID:    "000000000000",
 		Region:       "us-east-1",
 		Upstream:     Upstream{Kind: "emulator", Regions: []string{"us-east-1"}, FirstContentTimeout: seconds(15), TotalTimeout: seconds(15 * 60)},
+		LimitStore:   LimitStore{Kind: "memory", Prefix: "gatehouse", Timeout: Duration(100 * time.Millisecond)},
+		OIDC:         []OIDC{},
 		Registration: Registration{Mode: "open", Domains: []string{}, PerIPPerHour: 5},
 		Chat:         Chat{Model: "cohere.command-text-v14"},
 		Audit:        Audit{Mode: "strict"},
-		Record:       Record{Bodies: "full", RetainBodies: days(30), Retain: days(365)},
+		Record:       Record{Bodies: "full", RetainBodies: days(30), Retain: days(365), Teams: map[string]TeamRecord{}},
 		Limits:       []Limit{},
 		Prices:       Prices{Unpriced: "deny", Models: map[string]Price{}},
 		Profiles:     map[string]string{},
-		Policy:       Policy{Cedar: []string{}},
+		Policy:       Policy{Cedar: []string{}, MaxTokens: 4096, Mode: "enforce"},
 		Network: Network{
 			Allow: []Prefix{}, Deny: []Prefix{}, TrustedProxies: []Prefix{},
 			Countries: Countries{Allow: []string{}, Deny: []string{}},
 		},
-		Guard:   Guard{Packs: []string{"default"}, Rules: []any{}},
-		Alarms:  []any{},
-		Notify:  map[string]any{},
+		Guard:   Guard{Packs: []string{"default"}, Rules: []string{}, Actions: map[string]string{}, OnError: "deny", Mode: "enforce"},
+		Alarms:  []Alarm{},
+		Notify:  map[string]Notify{},
 		Respond: Respond{MaxPerHour: 20, MaxTTL: days(1)},
 		Mode:    "enforce",
 	}
@@ -206,9 +283,22 @@ func Default() *Config {
 // defaultLimit is what the keys hold that a limit leaves out.
 func defaultLimit() Limit {
 	return Limit{
-		Per: []string{}, Action: "refuse", Wait: seconds(5), Mode: "enforce",
+		Per: []string{}, Action: "refuse", Wait: seconds(5), Mode: "enforce", AlertAt: []Decimal{}, Notify: []string{},
 		Match: Match{Models: []string{}, Teams: []string{}, Users: []string{}, Schemes: []string{}},
 	}
+}
+
+// defaultAlarm is what the keys hold that an alarm leaves out.
+func defaultAlarm() Alarm {
+	return Alarm{
+		Match: map[string]string{}, Statistic: "Sum", Period: seconds(300), Comparison: "GreaterThanThreshold",
+		EvaluationPeriods: 1, Missing: "missing", Notify: []string{}, Enabled: true,
+	}
+}
+
+// defaultOIDC is what the keys hold that an issuer leaves out.
+func defaultOIDC() OIDC {
+	return OIDC{UserClaim: "email", Teams: map[string]string{}, Require: map[string]string{}, Algs: []string{"RS256", "ES256"}}
 }
 
 func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }

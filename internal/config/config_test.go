@@ -58,7 +58,7 @@ func TestGood(t *testing.T) {
 	want.Chat = Chat{"anthropic.claude-3-haiku-20240307-v1:0", "/prod"}
 	want.Record.Bodies = "hash"
 	l := defaultLimit()
-	l.Name, l.Per, l.Measure, l.Max, l.Window, l.RefuseAs = "requests", []string{"user", "model"}, "requests", 10, "1d12h", "quota"
+	l.Name, l.Per, l.Measure, l.Max, l.Window, l.RefuseAs = "requests", []string{"user", "model"}, "requests", "10", "1d12h", "quota"
 	l.Match.Models, l.Match.Schemes = []string{"anthropic.*"}, []string{"token"}
 	want.Limits = []Limit{l}
 	want.Prices.Models["anthropic.claude-3-haiku-20240307-v1:0"] = Price{Input: "0.00025", Output: "0.00125", CacheRead: "7.5e-05"}
@@ -133,15 +133,13 @@ func TestSample(t *testing.T) {
 // refuses.
 func TestErrorsOfferWhatWorks(t *testing.T) {
 	for in, want := range map[string]string{
-		"limits: [{measure: token}]":                `limits[0].measure "token" is unknown: write requests`,
-		"limits: [{per: [countries]}]":              "write one of key, user, team, ip, model, everyone",
-		"limits: [{on_store_error: deny}]":          `"deny" is not available in this version: remove the key`,
-		"limits: [{on_store_error: x}]":             `"x" is unknown: remove the key`,
-		"record: {bodies: redact}":                  "write one of full, hash, off",
-		"wholly_unknown: 1":                         "known here: account_id, admin_listen, audit, chat, limits, listen, mode, network, prices, profiles, record, region, registration, tls, upstream",
-		"#" + strings.Repeat("x", maxFile):          "shorten it",
-		"network: {country: {}}":                    "known here: allow, deny, trusted_proxies",
-		"limits: [{action: flag}, {mode: observe}]": `limits[0].action "flag" is not available in this version: write refuse`,
+		"limits: [{measure: token}]":       `limits[0].measure "token" is unknown: did you mean "tokens"?`,
+		"limits: [{per: [countries]}]":     `did you mean "country"?`,
+		"limits: [{on_store_error: x}]":    `"x" is unknown: write one of deny, local_share, allow`,
+		"record: {bodies: redact}":         "write one of full, redacted, hash, off",
+		"wholly_unknown: 1":                "known here: account_id, admin_listen, alarms, audit, chat, guard, limit_store, limits, listen, mode, network, notify, oidc, policy, prices, profiles, record, region, registration, tls, upstream",
+		"#" + strings.Repeat("x", maxFile): "shorten it",
+		"audit: {mode: best_effort}":       `audit.mode "best_effort" is not available in this version: write strict`,
 	} {
 		_, err := load("x.yaml", []byte(in), nil)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -152,8 +152,13 @@ func (d *decoder) list(n ast.Node, v reflect.Value, f field) {
 	out := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
 	for i, item := range seq.Values {
 		e := out.Index(i)
-		if e.Type() == reflect.TypeFor[Limit]() {
+		switch e.Type() {
+		case reflect.TypeFor[Limit]():
 			e.Set(reflect.ValueOf(defaultLimit()))
+		case reflect.TypeFor[Alarm]():
+			e.Set(reflect.ValueOf(defaultAlarm()))
+		case reflect.TypeFor[OIDC]():
+			e.Set(reflect.ValueOf(defaultOIDC()))
 		}
 		item0 := f
 		item0.path = fmt.Sprintf("%s[%d]", f.path, i)

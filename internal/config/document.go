@@ -40,8 +40,8 @@ func member(dst []byte, sf reflect.StructField, val reflect.Value, indent string
 		return entries(dst, val, indent)
 	}
 	dst = comment(dst, sf.Tag, indent)
-	if sf.Type == reflect.TypeFor[[]Limit]() && val.Len() == 0 {
-		dst = sample(dst, indent)
+	if example, ok := samples[name]; ok && sf.Type == reflect.TypeOf(example.value) && val.Len() == 0 {
+		dst = sample(dst, indent, name, example)
 	}
 	dst = fmt.Appendf(dst, "%s%s:", indent, name)
 	return documentValue(dst, val, indent)
@@ -63,12 +63,35 @@ func isLaterOnly(t reflect.Type) bool {
 	return true
 }
 
-// sample writes, as a comment, a limit with every key of it explained.
-func sample(dst []byte, indent string) []byte {
+// example is what the documentation shows in place of an empty list.
+type example struct {
+	what  string
+	value any
+}
+
+// samples are the examples, by key.
+var samples = func() map[string]example {
 	l := defaultLimit()
-	l.Name, l.Per, l.Measure, l.Max, l.Window = "requests", []string{"user"}, "requests", 100, "60s"
-	dst = fmt.Appendf(dst, "%[1]s# A limit, in full; name, per, measure, max and window are enough:\n%[1]s# limits:\n", indent)
-	for line := range strings.Lines(string(documentValue(nil, reflect.ValueOf([]Limit{l}), indent))) {
+	l.Name, l.Per, l.Measure, l.Max, l.Window = "requests", []string{"user"}, "requests", "100", "60s"
+	a := defaultAlarm()
+	a.Name, a.Metric, a.Threshold = "Bedrock_HighRequestRate", "Invocations", "500"
+	o := defaultOIDC()
+	o.Issuer, o.Audience = "https://login.example.com", "gatehouse"
+	return map[string]example{
+		"limits": {"A limit, in full; name, per, measure, max and window are enough", []Limit{l}},
+		"alarms": {"An alarm, in full; name, metric and threshold are enough", []Alarm{a}},
+		"oidc":   {"An issuer, in full; issuer and audience are enough", []OIDC{o}},
+		"notify": {"Channels; each kind has its own keys", map[string]Notify{
+			"on-call": {Kind: "slack", URLFile: "slack.url", To: []string{}},
+			"mail":    {Kind: "smtp", Server: "smtp.example.com:587", From: "gatehouse@example.com", To: []string{"sec@example.com"}},
+		}},
+	}
+}()
+
+// sample writes an example as a comment, with every key of it explained.
+func sample(dst []byte, indent, name string, e example) []byte {
+	dst = fmt.Appendf(dst, "%[1]s# %[2]s:\n%[1]s# %[3]s:\n", indent, e.what, name)
+	for line := range strings.Lines(string(documentValue(nil, reflect.ValueOf(e.value), indent))) {
 		if line = strings.TrimPrefix(line, indent); line != "\n" {
 			dst = append(dst, indent+"# "+line...)
 		}
@@ -83,7 +106,7 @@ func documentValue(dst []byte, v reflect.Value, indent string) []byte {
 		return document(append(dst, '\n'), v, indent+"  ")
 	case v.Kind() == reflect.Map && v.Len() > 0:
 		return entries(append(dst, '\n'), v, indent+"  ")
-	case v.Kind() == reflect.Slice && v.Len() > 0 && v.Type().Elem() == reflect.TypeFor[Limit]():
+	case v.Kind() == reflect.Slice && v.Len() > 0 && v.Type().Elem().Kind() == reflect.Struct && !isText(v.Index(0)):
 		dst = append(dst, '\n')
 		for i := range v.Len() {
 			item := document(nil, v.Index(i), indent+"    ")

@@ -71,10 +71,33 @@ func load(path string, data []byte, flags []Flag) (*Config, error) {
 
 // rebase makes the file names of the file relative to its own directory.
 func (c *Config) rebase(dir string) {
-	for _, name := range []*string{&c.TLS.Cert, &c.TLS.Key} {
-		if *name != "" && !filepath.IsAbs(*name) {
-			*name = filepath.Join(dir, *name)
+	names := []*string{&c.TLS.Cert, &c.TLS.Key, &c.Record.KeyFile, &c.Network.Countries.Database, &c.LimitStore.PasswordFile}
+	for _, list := range [][]string{c.Policy.Cedar, c.Guard.Rules} {
+		for i := range list {
+			names = append(names, &list[i])
 		}
+	}
+	for i := range c.OIDC {
+		o := &c.OIDC[i]
+		names = append(names, &o.CAFile)
+		if !strings.Contains(o.JWKS, "://") {
+			names = append(names, &o.JWKS)
+		}
+	}
+	for _, name := range names {
+		rebase(name, dir)
+	}
+	for key, n := range c.Notify {
+		for _, name := range []*string{&n.URLFile, &n.SecretFile, &n.PasswordFile} {
+			rebase(name, dir)
+		}
+		c.Notify[key] = n
+	}
+}
+
+func rebase(name *string, dir string) {
+	if *name != "" && !filepath.IsAbs(*name) {
+		*name = filepath.Join(dir, *name)
 	}
 }
 

@@ -101,6 +101,52 @@ func (w Window) Duration() time.Duration {
 	return d
 }
 
+// Decimal is a number as it was written, such as `25` or `0.5`: it is never
+// held as floating point. Empty is 0.
+type Decimal string
+
+// UnmarshalText reads a decimal number that is not negative.
+func (d *Decimal) UnmarshalText(text []byte) error {
+	if _, err := Decimal(text).Scaled(9); err != nil {
+		return err
+	}
+	*d = Decimal(text)
+	return nil
+}
+
+// MarshalJSON writes the number.
+func (d Decimal) MarshalJSON() ([]byte, error) {
+	if d == "" {
+		return []byte("0"), nil
+	}
+	return []byte(d), nil
+}
+
+// Scaled returns the number times ten to the power of places, which must be
+// whole and fit.
+func (d Decimal) Scaled(places int) (int64, error) {
+	bad := fmt.Errorf("bad number %q: write digits, such as 25 or 0.5", clip(string(d)))
+	if d == "" {
+		return 0, nil
+	}
+	whole, fraction, point := strings.Cut(string(d), ".")
+	if whole == "" || point && fraction == "" || len(d) > 32 || strings.Trim(whole+fraction, "0123456789") != "" {
+		return 0, bad
+	}
+	fraction = strings.TrimRight(fraction, "0")
+	if len(fraction) > places {
+		if places == 0 {
+			return 0, fmt.Errorf("%s is not a whole number", d)
+		}
+		return 0, fmt.Errorf("%s has more than %d decimal places", d, places)
+	}
+	n, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", places-len(fraction)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("number %s is too large", d)
+	}
+	return n, nil
+}
+
 // Prefix is a network in CIDR form, or one address. IPv4 addresses mapped into
 // IPv6 are unmapped; zones are refused.
 type Prefix netip.Prefix

@@ -53,7 +53,11 @@ func (a *Asked) append(dst []byte) []byte {
 	dst = appendSum(dst, "original_sha256", &a.OriginalSHA256)
 	dst = appendCount(dst, "max_tokens", a.MaxTokens)
 	dst = appendCount(dst, "input_estimate", a.InputEstimate)
-	return appendAmounts(dst, "amounts", a.Amounts)
+	dst = appendCount(dst, "answers", a.Answers)
+	dst = appendCount(dst, "images", a.Images)
+	dst = appendOptional(dst, "country", a.Country)
+	dst = appendAmounts(dst, "amounts", a.Amounts)
+	return appendNotes(dst, "notes", a.Notes)
 }
 
 // AppendMeta implements [Meta].
@@ -86,6 +90,7 @@ func (r *Result) AppendMeta(dst []byte) []byte {
 	dst = appendCount(dst, "body_bytes", r.BodyBytes)
 	dst = appendSum(dst, "sha256", &r.SHA256)
 	dst = appendAmounts(dst, "settled", r.Settled)
+	dst = appendNotes(dst, "notes", r.Notes)
 	return append(dst, '}')
 }
 
@@ -226,10 +231,31 @@ func appendAmounts(dst []byte, key string, amounts Amounts) []byte {
 		a := &amounts[i]
 		dst = appendString(append(dst, '{'), "limit", a.Limit)
 		dst = appendOptional(dst, "key", a.Key)
+		dst = appendOptional(dst, "item", a.Item)
 		dst = strconv.AppendInt(appendKey(dst, "n"), a.N, 10)
 		if a.At != 0 {
 			dst = strconv.AppendInt(appendKey(dst, "at"), a.At, 10)
 		}
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
+}
+
+func appendNotes(dst []byte, key string, notes []Note) []byte {
+	if len(notes) == 0 {
+		return dst
+	}
+	dst = append(appendKey(dst, key), '[')
+	for i := range notes {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		n := &notes[i]
+		dst = appendString(append(dst, '{'), "stage", n.Stage)
+		dst = appendString(dst, "name", n.Name)
+		dst = appendString(dst, "action", n.Action)
+		dst = appendTrue(dst, "observe", n.Observe)
+		dst = appendOptional(dst, "detail", n.Detail)
 		dst = append(dst, '}')
 	}
 	return append(dst, ']')

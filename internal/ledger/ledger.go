@@ -62,6 +62,7 @@ const (
 const (
 	MaxMeta    = 1 << 20 // bytes
 	maxAmounts = 1024
+	maxNotes   = 64 // of one call; what is beyond is left out
 	maxID      = 64
 	maxAgent   = 1024 // bytes of user agent; CloudTrail's bound
 	maxText    = 1024 // bytes of messages and details; likewise
@@ -108,7 +109,20 @@ type Asked struct {
 	OriginalSHA256 Sum        `json:"original_sha256,omitzero"` // as sent, where that differs
 	MaxTokens      int64      `json:"max_tokens,omitzero"`
 	InputEstimate  int64      `json:"input_estimate,omitzero"`
+	Answers        int64      `json:"answers,omitzero"` // asked for, where more than one
+	Images         int64      `json:"images,omitzero"`
+	Country        string     `json:"country,omitzero"`
 	Amounts        Amounts    `json:"amounts,omitzero"`
+	Notes          []Note     `json:"notes,omitzero"`
+}
+
+// Note is what a stage noticed and let pass, as call.Note.
+type Note struct {
+	Stage   string `json:"stage"`
+	Name    string `json:"name"`
+	Action  string `json:"action"`
+	Observe bool   `json:"observe,omitzero"`
+	Detail  string `json:"detail,omitzero"`
 }
 
 // Principal is the caller, by name and by credential; never a secret.
@@ -159,6 +173,7 @@ type Result struct {
 	BodyBytes   int64        `json:"body_bytes,omitzero"` // of the whole answer, parts and all
 	SHA256      Sum          `json:"sha256,omitzero"`     // of this entry's share, where only that is recorded
 	Settled     Amounts      `json:"settled,omitzero"`
+	Notes       []Note       `json:"notes,omitzero"` // about the answer
 }
 
 // Usage is call.Usage with every member left out when zero.
@@ -217,6 +232,7 @@ type Amounts []call.Amount
 type amount struct {
 	Limit string `json:"limit"`
 	Key   string `json:"key,omitzero"`
+	Item  string `json:"item,omitzero"`
 	N     int64  `json:"n"`
 	At    int64  `json:"at,omitzero"`
 }

@@ -86,7 +86,11 @@ func fill(r *rand.Rand, v reflect.Value) {
 		*p = call.Truncated
 	case *Amounts:
 		for range r.IntN(4) {
-			*p = append(*p, call.Amount{Limit: "l", Key: "u\"", N: r.Int64() - r.Int64(), At: r.Int64()})
+			*p = append(*p, call.Amount{Limit: "l", Key: "u\"", Item: []string{"", "m"}[r.IntN(2)], N: r.Int64() - r.Int64(), At: r.Int64()})
+		}
+	case *[]Note:
+		for range r.IntN(3) {
+			*p = append(*p, Note{Stage: "guard", Name: "n\"", Action: "mask", Observe: optional, Detail: []string{"", "d"}[r.IntN(2)]})
 		}
 	default:
 		for i := range v.NumField() {

@@ -19,7 +19,11 @@ func AskedOf(c *call.Call, account, region string) Asked {
 		Proto: c.Proto, TLS: c.TLS, TLSCipher: c.TLSCipher, SDKInvocation: clip(c.SDKInvocationID, maxID),
 		ContentType: clip(c.ContentType, maxName), Accept: clip(c.Accept, maxName), Guardrail: clip(guardrail(c), maxModel),
 		BodyBytes: int64(len(c.Body)), BodySHA256: c.BodySHA256,
-		MaxTokens: c.MaxTokens, InputEstimate: c.InputEstimate, Amounts: c.Amounts,
+		MaxTokens: c.MaxTokens, InputEstimate: c.InputEstimate, Images: c.Images,
+		Country: c.Country, Amounts: c.Amounts, Notes: notesOf(c.Notes),
+	}
+	if c.Answers > 1 {
+		a.Answers = c.Answers
 	}
 	if c.OriginalSHA256 != c.BodySHA256 {
 		a.OriginalSHA256 = c.OriginalSHA256
@@ -69,8 +73,20 @@ func ResultOf(c *call.Call, r *call.Result, parts, streamed int64) Result {
 		Cost: r.Cost, Latency: int64(r.Latency), FirstByte: int64(r.FirstByte),
 		ContentType: clip(r.ContentType, maxName), Stream: c.Operation != nil && c.Operation.Stream, Worked: r.Worked,
 		Parts: parts, BodyBytes: streamed + int64(len(r.Body)),
-		Settled: r.Settled,
+		Settled: r.Settled, Notes: notesOf(r.Notes),
 	}
+}
+
+func notesOf(notes []call.Note) []Note {
+	if len(notes) == 0 {
+		return nil
+	}
+	out := make([]Note, min(len(notes), maxNotes))
+	for i := range out {
+		n := &notes[i]
+		out[i] = Note{Stage: n.Stage, Name: clip(n.Name, maxName), Action: n.Action, Observe: n.Observe, Detail: clip(n.Detail, maxText)}
+	}
+	return out
 }
 
 // RefusedOf makes the Refused of a call.

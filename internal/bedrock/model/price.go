@@ -115,6 +115,13 @@ func (p Price) Cost(in, out, cacheRead, cacheWrite int64) int64 {
 	return int64(min(q, math.MaxInt64))
 }
 
+// Worst is the most that so many input and output tokens may cost, whatever
+// part of the input is read from or written to the prompt cache.
+func (p Price) Worst(in, out int64) int64 {
+	p.Input = max(p.Input, p.CacheRead, p.CacheWrite)
+	return p.Cost(in, out, 0, 0)
+}
+
 // ImageCost returns what n images cost, in nano-USD, math.MaxInt64 when it does
 // not fit.
 func (p Price) ImageCost(n int64) int64 {
