@@ -306,7 +306,7 @@ func TestInterruptedCallIsCharged(t *testing.T) {
 	g := startGate(t, func(g *gate) { g.config.Limits[0].Max = 10 })
 	g.converse(t, g.apiKey("main"), "converse", "hello")
 	c := &call.Call{ID: call.NewID(time.Now()), Principal: &call.Principal{UserID: g.userID(t, "ana"), User: "ana"}, Time: time.Now()}
-	if _, ref := g.server.data.limits.Reserve(c, time.Now()); ref != nil {
+	if _, ref := g.server.data.limits.Reserve(t.Context(), c, time.Now()); ref != nil {
 		t.Fatal(ref)
 	}
 	if ref := g.server.data.recorder.Admit(c); ref != nil {

@@ -152,7 +152,7 @@ func (g *Gateway) serve(x *exchange) *call.Refusal {
 	if ref := policy.Check(c, c.Time); ref != nil {
 		return ref
 	}
-	x.decision, ref = g.o.Limits.Reserve(c, time.Now())
+	x.decision, ref = g.o.Limits.Reserve(x.r.Context(), c, time.Now())
 	if ref != nil {
 		return ref
 	}

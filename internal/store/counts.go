@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -45,35 +46,47 @@ type Count struct {
 	Full  bool          // there is no room for another bucket; the claim is Over too
 }
 
-// Change brings what a call took of one bucket to its final amount.
-type Change struct {
+// Final is what a call comes to in one bucket in the end. It names all that is
+// needed to count it where the claim was never seen.
+type Final struct {
 	Limit    string
 	Key      string
 	Item     string
 	Counting Counting
 	Window   time.Duration
-	N        int64 // to add, or, negative, to give back; of Leases and Distinct -1 gives back
-	At       int64 // the Count.At of the claim, or of the recorded amount
+	N        int64 // in all, of claim and extensions; of Distinct 1
+	At       int64 // when it was taken, Unix nanoseconds; the store may know better
 }
+
+// ErrDown means that the store could not be asked, or did not answer in time.
+// What was asked may have been done, or may still be.
+var ErrDown = errors.New("store of counts cannot be reached")
 
 // Counts keeps what limits have counted, for one gateway in memory or for
 // several in a shared store. It is safe for concurrent use.
 //
-// Nothing that is asked may be lost between two answers: a Take that returned
-// an error may or may not have counted, so its caller settles it too. Sliding
-// windows are exact or pessimistic: in no stretch of time as long as the
-// window is more than Max taken by claims without Force, wherever it starts.
+// The store remembers what each open call took, and for an hour at least that
+// it has ended. So everything may be asked twice, and a Take that was given up
+// and lands behind its Settle takes nothing. Sliding windows are exact or
+// pessimistic: in no stretch of time as long as the window is more than Max
+// taken by claims without Force, wherever it starts. Calendars are of UTC. Time
+// is the store's own.
 type Counts interface {
 	// Take looks at all claims and takes all of them or, when any that is not
 	// forced is over, none. It fills counts, which is as long as claims. A call
-	// that has taken takes nothing more: counts then say how the buckets stand.
+	// that has taken, or has ended, takes nothing more: taken is then true and
+	// counts say how the buckets stand.
 	Take(ctx context.Context, call string, claims []Claim, counts []Count) (taken bool, err error)
-	// Extend takes more of buckets that an open call has taken of, by the same rules.
+	// Extend takes more of sums of an open call, by the same rules, each time it
+	// is asked. Of a call that is not open it takes nothing, and taken is false.
 	Extend(ctx context.Context, call string, claims []Claim, counts []Count) (taken bool, err error)
-	// Settle applies changes and ends the call; of a call that has ended it does
-	// nothing. It always lands: a count may go beyond Max, which is debt, and
-	// never falls below zero.
-	Settle(ctx context.Context, call string, changes []Change) error
-	// Renew gives the leases of open calls their whole life again.
+	// Settle ends the call and brings every bucket to the final amount: what was
+	// taken beyond it, or of a bucket that is not among finals, goes back to
+	// where it was taken; what is more, or was never taken, is counted, also
+	// beyond Max. Leases always end. Of a call that has ended it does nothing;
+	// of one that is unknown it counts finals and remembers the end.
+	Settle(ctx context.Context, call string, finals []Final) error
+	// Renew gives the leases of open calls their whole life again. Calls that
+	// are not open are skipped.
 	Renew(ctx context.Context, calls []string) error
 }

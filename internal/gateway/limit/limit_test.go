@@ -1,6 +1,7 @@
 package limit_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -21,6 +22,9 @@ import (
 	"gatehouse/internal/call"
 	"gatehouse/internal/gateway/limit"
 )
+
+// ctx is of calls that nobody gives up.
+var ctx = context.Background()
 
 // noon is when these tests begin, unless they say otherwise.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -60,7 +64,7 @@ func counts(l *limit.Limiter, now time.Time) map[string]int64 {
 func TestReserve(t *testing.T) {
 	l := newLimiter(t, noon, limit.Shipped...)
 	ann := newCall("ann")
-	d, ref := l.Reserve(ann, noon)
+	d, ref := l.Reserve(ctx, ann, noon)
 	if ref != nil {
 		t.Fatal(ref)
 	}
@@ -81,10 +85,10 @@ func TestReserve(t *testing.T) {
 	}
 	key := newCall("ann")
 	key.Principal.Scheme = call.SigV4 // not of the chat quota
-	if d, _ = l.Reserve(key, noon); len(d.Buckets) != 1 || d.Buckets[0].Used != 2 {
+	if d, _ = l.Reserve(ctx, key, noon); len(d.Buckets) != 1 || d.Buckets[0].Used != 2 {
 		t.Errorf("with a key: got %+v, want the second of requests only", d)
 	}
-	if _, ref := l.Reserve(&call.Call{ID: "x"}, noon); ref == nil || ref.Reason != call.Internal.Reason {
+	if _, ref := l.Reserve(ctx, &call.Call{ID: "x"}, noon); ref == nil || ref.Reason != call.Internal.Reason {
 		t.Errorf("no principal: got %v, want a refusal", ref)
 	}
 }
@@ -106,10 +110,10 @@ func TestRefusals(t *testing.T) {
 		{"day as throttling", limit.Limit{Name: "x", Per: []string{"user"}, Measure: "requests", Max: 2, Window: limit.Day, RefuseAs: limit.Throttling}, noon, "rate_limited", 12 * time.Hour},
 	} {
 		l := newLimiter(t, noon, tt.limit)
-		l.Reserve(newCall("ann"), tt.now)
-		l.Reserve(newCall("ann"), tt.now)
+		l.Reserve(ctx, newCall("ann"), tt.now)
+		l.Reserve(ctx, newCall("ann"), tt.now)
 		third := newCall("ann")
-		d, ref := l.Reserve(third, tt.now)
+		d, ref := l.Reserve(ctx, third, tt.now)
 		if ref == nil || ref.Reason != tt.reason || ref.RetryAfter != tt.after || ref.Limit != tt.limit.Name {
 			t.Errorf("%s: got %+v, want %s after %v", tt.name, ref, tt.reason, tt.after)
 			continue
@@ -117,15 +121,15 @@ func TestRefusals(t *testing.T) {
 		if third.Amounts != nil || d.Buckets[0].Used != 2 || d.Buckets[0].Remaining != 0 {
 			t.Errorf("%s: a refusal took something: %+v", tt.name, d)
 		}
-		if _, ref = l.Reserve(newCall("bob"), tt.now); ref != nil {
+		if _, ref = l.Reserve(ctx, newCall("bob"), tt.now); ref != nil {
 			t.Errorf("%s: another user: %v", tt.name, ref)
 		}
 		// Retry-After is exact: a nanosecond before is too early.
 		if tt.after > time.Second {
-			if _, ref = l.Reserve(newCall("ann"), tt.now.Add(tt.after-1)); ref == nil {
+			if _, ref = l.Reserve(ctx, newCall("ann"), tt.now.Add(tt.after-1)); ref == nil {
 				t.Errorf("%s: admitted too early", tt.name)
 			}
-			if _, ref = l.Reserve(newCall("ann"), tt.now.Add(tt.after)); ref != nil {
+			if _, ref = l.Reserve(ctx, newCall("ann"), tt.now.Add(tt.after)); ref != nil {
 				t.Errorf("%s: after waiting: %v", tt.name, ref)
 			}
 		}
@@ -136,11 +140,11 @@ func TestRefusals(t *testing.T) {
 // is that which lasts longest.
 func TestAllOrNothing(t *testing.T) {
 	l := newLimiter(t, noon, perUser("a", 9, minute), perUser("b", 1, minute), perUser("c", 1, limit.Day), perUser("d", 9, minute))
-	if _, ref := l.Reserve(newCall("ann"), noon); ref != nil {
+	if _, ref := l.Reserve(ctx, newCall("ann"), noon); ref != nil {
 		t.Fatal(ref)
 	}
 	before := counts(l, noon)
-	d, ref := l.Reserve(newCall("ann"), noon)
+	d, ref := l.Reserve(ctx, newCall("ann"), noon)
 	if ref == nil || ref.Limit != "c" || d.Buckets[d.Tightest].Limit != "c" {
 		t.Errorf("got %+v, %v, want c to refuse", d, ref)
 	}
@@ -160,7 +164,7 @@ func TestConcurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, c := range calls {
 		wg.Go(func() {
-			if _, ref := l.Reserve(c, noon); ref == nil {
+			if _, ref := l.Reserve(ctx, c, noon); ref == nil {
 				admitted.Store(c.ID, true)
 				l.Settle(c, &call.Result{Worked: true}, noon)
 			}
@@ -193,19 +197,19 @@ func TestSettle(t *testing.T) {
 		{"released", func(l *limit.Limiter, c *call.Call) { l.Release(c) }, 1, 1},
 		{"released twice", func(l *limit.Limiter, c *call.Call) { l.Release(c); l.Release(c) }, 1, 1},
 		{"worked, then released", func(l *limit.Limiter, c *call.Call) { l.Settle(c, worked, noon); l.Release(c) }, 2, 2},
-		{"reserved twice", func(l *limit.Limiter, c *call.Call) { l.Reserve(c, noon) }, 2, 2},
-		{"reserved twice, released once", func(l *limit.Limiter, c *call.Call) { l.Reserve(c, noon); l.Release(c) }, 1, 1},
+		{"reserved twice", func(l *limit.Limiter, c *call.Call) { l.Reserve(ctx, c, noon) }, 2, 2},
+		{"reserved twice, released once", func(l *limit.Limiter, c *call.Call) { l.Reserve(ctx, c, noon); l.Release(c) }, 1, 1},
 		{"a late reader of the clock, released", func(l *limit.Limiter, c *call.Call) {
 			late := newCall("ann")
-			l.Reserve(late, noon.Add(-10*time.Second))
+			l.Reserve(ctx, late, noon.Add(-10*time.Second))
 			l.Release(late)
 		}, 2, 2},
 		{"long after", func(l *limit.Limiter, c *call.Call) { l.Settle(c, idle, noon.Add(48*time.Hour)) }, 1, 2},
 	} {
 		l := newLimiter(t, noon, perUser("day", 9, limit.Day), perUser("rate", 9, minute))
-		l.Reserve(newCall("ann"), noon)
+		l.Reserve(ctx, newCall("ann"), noon)
 		c := newCall("ann")
-		l.Reserve(c, noon)
+		l.Reserve(ctx, c, noon)
 		tt.end(l, c)
 		if diff := cmp.Diff(map[string]int64{"day ann": tt.day, "rate ann": tt.rate}, counts(l, noon)); diff != "" {
 			t.Errorf("%s: %s", tt.name, diff)
@@ -214,7 +218,7 @@ func TestSettle(t *testing.T) {
 	l := newLimiter(t, noon, perUser("day", 9, limit.Day))
 	for r, want := range map[*call.Result]int{worked: 1, idle: 0} {
 		c := newCall("ann")
-		l.Reserve(c, noon)
+		l.Reserve(ctx, c, noon)
 		if l.Settle(c, r, noon); r.Settled == nil || len(r.Settled) != want {
 			t.Errorf("worked %v: settled %v, want %d amounts", r.Worked, r.Settled, want)
 		}
@@ -229,7 +233,7 @@ func TestUpstreamErrors(t *testing.T) {
 	sent := int64(0)
 	for range 300 {
 		c, r := newCall("ann"), &call.Result{Status: 429}
-		if _, ref := l.Reserve(c, noon); ref != nil {
+		if _, ref := l.Reserve(ctx, c, noon); ref != nil {
 			continue
 		}
 		sent++
@@ -250,7 +254,7 @@ func TestClock(t *testing.T) {
 	const tenth = 100 * time.Millisecond
 	fill := func(l *limit.Limiter, now time.Time) (n int) {
 		for n < 1000 {
-			if _, ref := l.Reserve(newCall("ann"), now); ref != nil {
+			if _, ref := l.Reserve(ctx, newCall("ann"), now); ref != nil {
 				break
 			}
 			n++
@@ -297,7 +301,7 @@ func TestSlidingWindow(t *testing.T) {
 		for range 400 {
 			now = now.Add(time.Duration(rnd.ExpFloat64() * float64(window) / float64(limitMax) / 2))
 			c := newCall("ann")
-			_, ref := l.Reserve(c, now)
+			_, ref := l.Reserve(ctx, c, now)
 			switch {
 			case ref != nil:
 				if ref.RetryAfter < time.Second || ref.RetryAfter > window+window/50+time.Second {
@@ -322,7 +326,7 @@ func TestSlidingWindow(t *testing.T) {
 		}
 		now = now.Add(window + window/50 + time.Nanosecond)
 		for i := range limitMax {
-			if _, ref := l.Reserve(newCall("ann"), now); ref != nil {
+			if _, ref := l.Reserve(ctx, newCall("ann"), now); ref != nil {
 				t.Fatalf("window %v: call %d of %d after an idle window: %v", window, i, limitMax, ref)
 			}
 		}
@@ -343,7 +347,7 @@ func TestMonotonic(t *testing.T) {
 			if s.after > time.Second {
 				now = setClock(now, step)
 			}
-			if _, ref := l.Reserve(newCall("ann"), now); (ref == nil) != s.want {
+			if _, ref := l.Reserve(ctx, newCall("ann"), now); (ref == nil) != s.want {
 				t.Errorf("clock set by %v, after %v: got %v, want admitted %v", step, s.after, ref, s.want)
 			}
 		}
@@ -377,7 +381,7 @@ func TestManyKeys(t *testing.T) {
 	flood := func(now time.Time, first int) (admitted []int) {
 		for i := first; i < first+500_000; i++ {
 			c := from(i)
-			d, ref := l.Reserve(c, now)
+			d, ref := l.Reserve(ctx, c, now)
 			if ref == nil {
 				admitted = append(admitted, i)
 				l.Settle(c, &call.Result{Worked: true}, now)
@@ -392,7 +396,7 @@ func TestManyKeys(t *testing.T) {
 		t.Errorf("admitted %d, kept %d, want %d", len(first), len(l.Status(noon)), room)
 	}
 	for _, i := range first {
-		if _, ref := l.Reserve(from(i), noon.Add(59*time.Second)); ref == nil {
+		if _, ref := l.Reserve(ctx, from(i), noon.Add(59*time.Second)); ref == nil {
 			t.Fatalf("the count of address %d was forgotten", i)
 		}
 	}
@@ -411,7 +415,7 @@ func TestIdleKeysOverMidnight(t *testing.T) {
 	l := newLimiter(t, noon, perUser("day", 1, limit.Day))
 	ask := func(user string, now time.Time) *call.Refusal {
 		c := newCall(user)
-		_, ref := l.Reserve(c, now)
+		_, ref := l.Reserve(ctx, c, now)
 		l.Settle(c, &call.Result{Worked: true}, now)
 		return ref
 	}
@@ -471,7 +475,7 @@ func TestKeys(t *testing.T) {
 		{per: "user", match: limit.Match{Models: []string{"*"}}, call: plain, want: ""},
 	} {
 		l := newLimiter(t, noon, limit.Limit{Name: "x", Per: strings.Fields(tt.per), Measure: "requests", Max: 9, Window: minute, Match: tt.match})
-		d, ref := l.Reserve(tt.call, noon)
+		d, ref := l.Reserve(ctx, tt.call, noon)
 		got := ""
 		if len(tt.call.Amounts) > 0 {
 			got = tt.call.Amounts[0].Key
@@ -488,7 +492,7 @@ func TestHeaders(t *testing.T) {
 	now := noon
 	var all []string
 	for i := range 52 {
-		d, ref := l.Reserve(newCall("ann"), now)
+		d, ref := l.Reserve(ctx, newCall("ann"), now)
 		h := make(http.Header)
 		d.SetHeaders(h)
 		if i == 0 || ref != nil {
@@ -511,7 +515,7 @@ func TestHeaders(t *testing.T) {
 	if err := l.Replace([]limit.Limit{perUser("requests", 10, minute)}); err != nil {
 		t.Fatal(err)
 	}
-	d, ref := l.Reserve(newCall("ann"), now)
+	d, ref := l.Reserve(ctx, newCall("ann"), now)
 	d.SetHeaders(h)
 	if ref == nil || h.Get("X-RateLimit-Remaining") != "0" || h.Get("RateLimit") != `"requests";r=0;t=61` {
 		t.Errorf("in debt: got %v, %v", h, ref)
@@ -525,7 +529,7 @@ func TestStatus(t *testing.T) {
 	l := newLimiter(t, noon, perUser("day", 3, limit.Day), perUser("rate", 9, minute))
 	for i, user := range []string{"bob", "ann", "ann"} {
 		c := newCall(user)
-		l.Reserve(c, noon)
+		l.Reserve(ctx, c, noon)
 		if i == 1 {
 			l.Settle(c, &call.Result{Worked: true}, noon)
 		}
@@ -561,8 +565,8 @@ func TestReplace(t *testing.T) {
 	} {
 		l := newLimiter(t, noon, perUser("x", 5, minute))
 		open := newCall("ann")
-		l.Reserve(open, noon)
-		l.Reserve(newCall("ann"), noon)
+		l.Reserve(ctx, open, noon)
+		l.Reserve(ctx, newCall("ann"), noon)
 		if err := l.Replace([]limit.Limit{tt.limit}); err != nil {
 			t.Fatal(err)
 		}
@@ -576,11 +580,11 @@ func TestReplace(t *testing.T) {
 		l.Settle(open, &call.Result{Worked: true}, noon) // must not panic or go below zero
 	}
 	l := newLimiter(t, noon, perUser("x", 1, minute))
-	l.Reserve(newCall("ann"), noon)
+	l.Reserve(ctx, newCall("ann"), noon)
 	if err := l.Replace([]limit.Limit{perUser("x", 0, minute)}); err == nil {
 		t.Error("accepted a maximum of 0")
 	}
-	if _, ref := l.Reserve(newCall("ann"), noon); ref == nil {
+	if _, ref := l.Reserve(ctx, newCall("ann"), noon); ref == nil {
 		t.Error("a failed Replace changed something")
 	}
 }
@@ -653,7 +657,7 @@ func TestAllocations(t *testing.T) {
 	l := newLimiter(t, noon, limit.Merge(limit.Shipped, []limit.Limit{perUser("requests", 1e15, minute), perUser("chat-day", 1e15, limit.Day)})...)
 	c, r, h := newCall("ann"), &call.Result{Worked: true}, make(http.Header)
 	if n := testing.AllocsPerRun(1000, func() {
-		d, _ := l.Reserve(c, noon)
+		d, _ := l.Reserve(ctx, c, noon)
 		d.SetHeaders(h)
 		l.Settle(c, r, noon)
 	}); n > 5 {
@@ -668,7 +672,7 @@ func BenchmarkReserveSettle(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		now = now.Add(time.Millisecond)
-		if _, ref := l.Reserve(c, now); ref != nil {
+		if _, ref := l.Reserve(ctx, c, now); ref != nil {
 			b.Fatal(ref)
 		}
 		l.Settle(c, r, now)
@@ -677,7 +681,7 @@ func BenchmarkReserveSettle(b *testing.B) {
 
 func BenchmarkSetHeaders(b *testing.B) {
 	l := newLimiter(b, noon, limit.Shipped...)
-	d, _ := l.Reserve(newCall("ann"), noon)
+	d, _ := l.Reserve(ctx, newCall("ann"), noon)
 	h := make(http.Header)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -689,7 +693,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	l := newLimiter(b, noon, perUser("x", 9, minute))
 	for i := range 100_000 {
 		c := newCall(fmt.Sprintf("5b1f4a52-0000-4000-8000-%012d", i))
-		l.Reserve(c, noon)
+		l.Reserve(ctx, c, noon)
 		l.Settle(c, &call.Result{Worked: true}, noon)
 	}
 	b.ReportAllocs()

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"context"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -82,7 +83,7 @@ type claim struct {
 // from any. now must be the present time: counting at an earlier one would let
 // a caller who sends a head early and the body late slip between windows.
 // Reserve sets c.Amounts. A second Reserve of an open call takes nothing more.
-func (l *Limiter) Reserve(c *call.Call, now time.Time) (Decision, *call.Refusal) {
+func (l *Limiter) Reserve(ctx context.Context, c *call.Call, now time.Time) (Decision, *call.Refusal) {
 	if c.Principal == nil {
 		return Decision{}, call.Internal.With("limit: call has no principal")
 	}

@@ -88,7 +88,7 @@ func (w *world) step() {
 
 func (w *world) reserve() {
 	c := newCall(fmt.Sprint("user", w.rnd.IntN(3)))
-	if _, ref := w.l.Reserve(c, w.now); ref != nil {
+	if _, ref := w.l.Reserve(ctx, c, w.now); ref != nil {
 		w.t.Fatal(ref)
 	}
 	w.calls[c.ID] = &life{call: c}
@@ -221,8 +221,8 @@ func TestCrashes(t *testing.T) {
 func TestReplayTwice(t *testing.T) {
 	l := newLimiter(t, noon, perUser("day", 9, limit.Day), perUser("rate", 9, minute))
 	done, open := newCall("ann"), newCall("ann")
-	l.Reserve(done, noon)
-	l.Reserve(open, noon)
+	l.Reserve(ctx, done, noon)
+	l.Reserve(ctx, open, noon)
 	l.Settle(done, &call.Result{Worked: true}, noon)
 	snapshot, want := l.Snapshot(), counts(l, noon)
 
@@ -267,10 +267,10 @@ func TestReplayTimes(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, ref := l.Reserve(newCall("ann"), noon.Add(tt.now)); ref == nil {
+			if _, ref := l.Reserve(ctx, newCall("ann"), noon.Add(tt.now)); ref == nil {
 				t.Errorf("%s: admitted after %v", tt.name, tt.now)
 			}
-			if _, ref := l.Reserve(newCall("ann"), noon.Add(tt.free)); ref != nil {
+			if _, ref := l.Reserve(ctx, newCall("ann"), noon.Add(tt.free)); ref != nil {
 				t.Errorf("%s: after %v: %v", tt.name, tt.free, ref)
 			}
 			l.ReplayResult("a", nil)
@@ -278,7 +278,7 @@ func TestReplayTimes(t *testing.T) {
 	}
 	old := newLimiter(t, noon, perUser("rate", 1, minute))
 	old.ReplayAdmit("a", at(noon.Add(-2*time.Minute)))
-	if _, ref := old.Reserve(newCall("ann"), noon); ref != nil {
+	if _, ref := old.Reserve(ctx, newCall("ann"), noon); ref != nil {
 		t.Errorf("an old count still counts: %v", ref)
 	}
 }
@@ -290,7 +290,7 @@ func TestReplayHugeAmounts(t *testing.T) {
 	for i, n := range []int64{math.MaxInt64, math.MaxInt64, math.MinInt64, -1} {
 		l.ReplayAdmit(fmt.Sprint(i), []call.Amount{{Limit: "day", Key: "ann", N: n, At: noon.UnixNano()}})
 	}
-	if _, ref := l.Reserve(newCall("ann"), noon); ref == nil {
+	if _, ref := l.Reserve(ctx, newCall("ann"), noon); ref == nil {
 		t.Error("admitted after an overflow")
 	}
 	l.ReplayResult("2", []call.Amount{{Limit: "day", Key: "ann", N: math.MinInt64}})
@@ -302,7 +302,7 @@ func TestReplayHugeAmounts(t *testing.T) {
 
 func TestRestoreRefuses(t *testing.T) {
 	l := newLimiter(t, noon, perUser("day", 9, limit.Day))
-	l.Reserve(newCall("ann"), noon)
+	l.Reserve(ctx, newCall("ann"), noon)
 	good := l.Snapshot()
 	for n := range good {
 		if err := l.Restore(good[:n]); err == nil {
@@ -336,8 +336,8 @@ func FuzzRestore(f *testing.F) {
 	l := newLimiter(f, noon, perUser("day", 9, limit.Day), perUser("rate", 9, minute))
 	f.Add(l.Snapshot())
 	done, open := newCall("ann"), newCall("bob")
-	l.Reserve(done, noon)
-	l.Reserve(open, noon)
+	l.Reserve(ctx, done, noon)
+	l.Reserve(ctx, open, noon)
 	l.Settle(done, &call.Result{Worked: true}, noon)
 	f.Add(l.Snapshot())
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -359,7 +359,7 @@ func FuzzRestore(f *testing.F) {
 			t.Fatal(diff)
 		}
 		c := newCall("ann")
-		if _, ref := l.Reserve(c, noon); ref == nil {
+		if _, ref := l.Reserve(ctx, c, noon); ref == nil {
 			l.Release(c)
 		}
 	})
