@@ -60,6 +60,12 @@ func readSegment(disk FS, dir, name string, from uint64, newest bool, yield func
 			return false
 		}
 	}
+	return s.ended(newest, yield)
+}
+
+// ended yields what is wrong at the end of a segment. It is false when nothing
+// more is to be yielded.
+func (s *scanner) ended(newest bool, yield func(Entry, error) bool) bool {
 	if s.err != nil {
 		yield(Entry{}, s.err)
 		return false

@@ -5,6 +5,7 @@ import (
 	"container/list"
 	"iter"
 	"slices"
+	"time"
 
 	"gatehouse/internal/call"
 	"gatehouse/internal/journal"
@@ -30,8 +31,11 @@ type Body struct {
 // Whole reports whether the body is all there.
 func (b *Body) Whole() bool { return int64(len(b.Bytes)) == b.Size }
 
-// JoinOptions bound the memory of a Joiner. Zero values mean the defaults.
+// JoinOptions choose calls, and bound the memory of a Joiner. Zero values mean
+// the defaults.
 type JoinOptions struct {
+	From, To time.Time // only calls asked at From or later, and before To
+
 	Calls int   // open calls; the oldest is given up as interrupted. Default 65,536
 	Body  int64 // bytes kept of one body; the rest is cut. Default 32 MiB
 	Total int64 // bytes kept of all bodies of open calls; beyond it they are cut. Default 256 MiB
@@ -67,6 +71,9 @@ func (j *Joiner) Add(e *journal.Entry) (*Record, error) {
 	default:
 		return nil, nil // not about a call
 	}
+	if asks := e.Kind == KindAdmit || e.Kind == KindRefused; asks && (e.Time.Before(j.Options.From) || j.late(e)) {
+		return nil, nil // and what follows of it finds no admit
+	}
 	m, err := Decode(e.Kind, e.Meta)
 	if err != nil {
 		return nil, err
@@ -83,6 +90,10 @@ func (j *Joiner) Add(e *journal.Entry) (*Record, error) {
 		return &Record{Asked: m.Asked, Refusal: m, Request: Body{Size: m.BodyBytes}}, nil
 	}
 	return nil, nil
+}
+
+func (j *Joiner) late(e *journal.Entry) bool {
+	return !j.Options.To.IsZero() && !e.Time.Before(j.Options.To)
 }
 
 // Rest ends the joining: it yields the calls that are still open, as
@@ -187,6 +198,9 @@ func Join(entries iter.Seq2[journal.Entry, error], o JoinOptions) iter.Seq2[*Rec
 		j := Joiner{Options: o}
 		for e, err := range entries {
 			if err != nil && !yield(nil, err) {
+				return
+			}
+			if err == nil && len(j.open) == 0 && j.late(&e) {
 				return
 			}
 			e.Erased = e.Erased || err != nil
