@@ -9,8 +9,8 @@ import (
 
 // Entry is one entry without its body: what it says, and where it stands.
 type Entry struct {
-	Meta                // nil: none of this package's kinds, such as a limiter's snapshot
-	Of    journal.Entry // its Meta is valid until the next entry
+	Meta               // nil: none of this package's kinds, such as a limiter's snapshot
+	Of   journal.Entry // its Meta is valid until the next entry
 }
 
 // Scan yields the entries of the journal in dir in order of time, without their
