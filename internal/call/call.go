@@ -71,6 +71,16 @@ type Call struct {
 	Similar string   // the cluster of prompts like this one's last turn; set by limits that ask
 	Amounts []Amount // what the limits reserved for this call
 	Notes   []Note   // what stages noticed and let pass
+
+	turn [4]strictjson.Node // memory for LastTurn
+}
+
+// Said adds n to LastTurn.
+func (c *Call) Said(n strictjson.Node) {
+	if c.LastTurn == nil {
+		c.LastTurn = c.turn[:0]
+	}
+	c.LastTurn = append(c.LastTurn, n)
 }
 
 // Note is what a stage noticed about a call and let pass: a limit that flags, a

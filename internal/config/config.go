@@ -145,7 +145,7 @@ type Price struct {
 
 // Decimals returns the price in the words of the model table.
 func (p Price) Decimals() model.Decimals {
-	return model.Decimals{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, Image: p.Image}
+	return model.Decimals{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, Image: p.Image, OutputBurn: p.OutputBurn}
 }
 
 // Policy is the policies that decide whether a call may be made at all.

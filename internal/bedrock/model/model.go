@@ -30,6 +30,10 @@ type Price struct {
 	CacheRead, CacheWrite int64 // 0: charged as input
 	Image                 int64 // nano-USD an image
 	Known                 bool  // false: there is no price, and the model must not be used unpriced
+
+	// OutputBurn is how many tokens of Bedrock's own quotas one output token
+	// takes; 0 is 1. It is no money: Cost does not know it.
+	OutputBurn int64
 }
 
 // Ref is a model as a request named it.

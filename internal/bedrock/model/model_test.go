@@ -40,7 +40,7 @@ func TestEmbeddedTable(t *testing.T) {
 	}
 	m, _ := Default().Lookup("us.anthropic.claude-haiku-4-5-20251001-v1:0")
 	// 1.1, 5.5, 0.11 and 1.375 USD a million tokens.
-	if want := (Price{Input: 1_100_000_000, Output: 5_500_000_000, CacheRead: 110_000_000, CacheWrite: 1_375_000_000, Known: true}); m.Price != want {
+	if want := (Price{Input: 1_100_000_000, Output: 5_500_000_000, CacheRead: 110_000_000, CacheWrite: 1_375_000_000, Known: true, OutputBurn: 5}); m.Price != want {
 		t.Errorf("got %+v, want %+v", m.Price, want)
 	}
 	if m.MaxOutput != 64000 || m.Context != 200000 {
@@ -199,6 +199,21 @@ func TestWithPrices(t *testing.T) {
 	} {
 		if _, err := base.WithPrices(map[string]Decimals{id: d}); err == nil || !strings.Contains(err.Error(), id) {
 			t.Errorf("%s %+v: got error %v", id, d, err)
+		}
+	}
+}
+
+func TestWithCeiling(t *testing.T) {
+	table := Default().WithCeiling()
+	for _, m := range table.All() {
+		if !m.Price.Known || m.Price.Cost(1000, 1000, 0, 0) == 0 && m.Price.Image == 0 {
+			t.Errorf("%s is free", m.ID)
+		}
+	}
+	mythos, _ := table.Lookup("anthropic.claude-mythos-preview")
+	for _, m := range Default().All() {
+		if m.Price.Worst(1000, 1000) > mythos.Price.Worst(1000, 1000) {
+			t.Errorf("%s costs more than the ceiling", m.ID)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 // Decimals are prices as people write them: USD per 1,000 tokens (Image: USD an
 // image), as decimal text such as "0.0025" or "7.5e-05". Empty: not given.
 type Decimals struct {
-	Input, Output, CacheRead, CacheWrite, Image string
+	Input, Output, CacheRead, CacheWrite, Image, OutputBurn string
 }
 
 // Powers of ten from USD to the units of Price.
@@ -34,6 +34,7 @@ func (d Decimals) price(base Price) (Price, error) {
 		{"cache_read", d.CacheRead, perToken, &p.CacheRead},
 		{"cache_write", d.CacheWrite, perToken, &p.CacheWrite},
 		{"image", d.Image, perImage, &p.Image},
+		{"output_burn", d.OutputBurn, 0, &p.OutputBurn},
 	} {
 		if f.text == "" {
 			continue
@@ -43,6 +44,9 @@ func (d Decimals) price(base Price) (Price, error) {
 			return Price{}, fmt.Errorf("%s: %w", f.name, err)
 		}
 		*f.to = v
+	}
+	if p.OutputBurn > maxBurn {
+		return Price{}, fmt.Errorf("output_burn: more than %d", maxBurn)
 	}
 	p.Known = p.Input > 0 || p.Output > 0 || p.Image > 0
 	return p, nil
@@ -114,6 +118,9 @@ func (p Price) Cost(in, out, cacheRead, cacheWrite int64) int64 {
 	}
 	return int64(min(q, math.MaxInt64))
 }
+
+// maxBurn keeps token counts times the burn far from overflow.
+const maxBurn = 1000
 
 // Worst is the most that so many input and output tokens may cost, whatever
 // part of the input is read from or written to the prompt cache.

@@ -52,10 +52,11 @@ type row struct {
 	Image      json.Number `json:"output_usd_per_image"`
 	Query      json.Number `json:"input_usd_per_query"` // not billed by token: leaves the price unknown
 	Modalities struct{ In, Out []string }
-	Context    int64  `json:"context"`
-	MaxOutput  int64  `json:"max_output"`
-	Endpoint   string `json:"endpoint"`
-	Source     string `json:"source"`
+	Burn       json.Number `json:"output_burn"` // 5 for Claude 4 (AWS community, "burndown rates", 27 May 2025); else 1
+	Context    int64       `json:"context"`
+	MaxOutput  int64       `json:"max_output"`
+	Endpoint   string      `json:"endpoint"`
+	Source     string      `json:"source"`
 }
 
 func parseRows(data []byte) (map[string]*Model, error) {
@@ -70,7 +71,7 @@ func parseRows(data []byte) (map[string]*Model, error) {
 		if rows[r.ID] != nil {
 			return nil, fmt.Errorf("%s: listed twice", r.ID)
 		}
-		p, err := Decimals{string(r.Input), string(r.Output), string(r.CacheRead), string(r.CacheWrite), string(r.Image)}.price(Price{})
+		p, err := Decimals{string(r.Input), string(r.Output), string(r.CacheRead), string(r.CacheWrite), string(r.Image), string(r.Burn)}.price(Price{})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.ID, err)
 		}
@@ -116,6 +117,27 @@ func (t *Table) WithPrices(prices map[string]Decimals) (*Table, error) {
 		c.rows[id] = m
 	}
 	return c, errors.Join(errs...)
+}
+
+// WithCeiling returns a copy of the table in which every model without a price
+// has the highest of each price that any model has: it can be used, and is
+// never free.
+func (t *Table) WithCeiling() *Table {
+	c := &Table{Profiles: t.Profiles, Account: t.Account, rows: maps.Clone(t.rows)}
+	top := Price{Known: true}
+	for _, m := range t.rows {
+		top.Input, top.Output, top.Image = max(top.Input, m.Price.Input), max(top.Output, m.Price.Output), max(top.Image, m.Price.Image)
+		top.CacheRead, top.CacheWrite = max(top.CacheRead, m.Price.CacheRead), max(top.CacheWrite, m.Price.CacheWrite)
+	}
+	for id, m := range t.rows {
+		if !m.Price.Known {
+			priced := *m
+			priced.Price, priced.Source = top, "ceiling"
+			priced.Price.OutputBurn = m.Price.OutputBurn
+			c.rows[id] = &priced
+		}
+	}
+	return c
 }
 
 func (t *Table) repriced(id string, d Decimals) (*Model, error) {

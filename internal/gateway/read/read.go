@@ -5,8 +5,10 @@
 package read
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
+	"math"
 	"runtime"
 	"strconv"
 	"strings"
@@ -24,21 +26,33 @@ const (
 	maxNodes     = 1 << 17 // values of a body: 4 MiB of index; what people send has a hundredth of them
 	maxMultiples = 16      // answers that one call may ask for
 	maxWait      = 2 * time.Second
+
+	defaultBound = 4096 // output tokens, where neither the caller nor Options say
 )
+
+// Options say what a Reader knows and asks for.
+type Options struct {
+	Models   *model.Table
+	Bound    int64 // on output tokens, written into a body that has none; 0: 4,096
+	MaxBound int64 // the highest that a body may ask for; 0: the model's own maximum
+}
 
 // Reader is safe for concurrent use.
 type Reader struct {
-	models *model.Table
-	docs   sync.Pool // *strictjson.Document
+	o    Options
+	docs sync.Pool // *strictjson.Document
 	// large has a place for each body above smallBody that is read at once: as
 	// many as there are cores, since more would only hold memory.
 	large chan struct{}
 }
 
-// New returns a Reader that knows the models of t.
-func New(t *model.Table) *Reader {
+// New returns a Reader.
+func New(o Options) *Reader {
+	if o.Bound == 0 {
+		o.Bound = defaultBound
+	}
 	return &Reader{
-		models: t, docs: sync.Pool{New: func() any { return new(strictjson.Document) }},
+		o: o, docs: sync.Pool{New: func() any { return new(strictjson.Document) }},
 		large: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 }
@@ -48,6 +62,9 @@ func New(t *model.Table) *Reader {
 // costs more than its price says, and a body that another reader could
 // understand differently or that says more than we do understand. A large body
 // waits its turn, for two seconds at most.
+//
+// A body that may be answered at any length gets a bound on it. c.Doc and
+// c.LastTurn are for the stages after this one, until Release.
 func (rd *Reader) Parse(c *call.Call) *call.Refusal {
 	if ref := rd.target(c); ref != nil {
 		return ref
@@ -68,12 +85,45 @@ func (rd *Reader) Parse(c *call.Call) *call.Refusal {
 	if f == nil {
 		return unknownShape(c)
 	}
-	doc := rd.docs.Get().(*strictjson.Document)
-	defer rd.free(doc)
-	if err := doc.Parse(c.Body, strictjson.Options{Depth: maxDepth, MaxNodes: maxNodes}); err != nil {
+	c.Family, c.Doc = f, rd.docs.Get().(*strictjson.Document)
+	ref := rd.parse(c)
+	if ref == nil {
+		ref = rd.fill(c)
+	}
+	if ref != nil {
+		rd.Release(c)
+	}
+	return ref
+}
+
+func (rd *Reader) parse(c *call.Call) *call.Refusal {
+	if err := c.Doc.Parse(c.Body, strictjson.Options{Depth: maxDepth, MaxNodes: maxNodes}); err != nil {
 		return call.Malformed.With(err.Error())
 	}
-	return rd.fill(c, f, doc)
+	return nil
+}
+
+// Release takes back the memory of c.Doc. It is called once no stage reads the
+// body any more, before the call is forwarded; again does no harm.
+func (rd *Reader) Release(c *call.Call) {
+	if c.Doc != nil {
+		rd.free(c.Doc)
+		c.Doc, c.LastTurn = nil, nil
+	}
+}
+
+// Edit makes edits in the body, sorted and not overlapping, and reads the
+// result again, by the same rules: what is forwarded is what was judged.
+func (rd *Reader) Edit(c *call.Call, edits ...strictjson.Edit) *call.Refusal {
+	size := len(c.Body)
+	for _, e := range edits {
+		size += len(e.With)
+	}
+	c.SetBody(c.Doc.Splice(make([]byte, 0, size), edits...))
+	if ref := rd.parse(c); ref != nil {
+		return call.Internal.With("the edited body: " + ref.Detail)
+	}
+	return rd.fill(c)
 }
 
 func (rd *Reader) enter() bool {
@@ -102,7 +152,7 @@ func (rd *Reader) free(doc *strictjson.Document) {
 
 // Normalise returns the base id of a model or profile id that is known.
 func (rd *Reader) Normalise(id string) (string, bool) {
-	ref, err := rd.models.Resolve(id)
+	ref, err := rd.o.Models.Resolve(id)
 	return ref.ID, err == nil
 }
 
@@ -132,7 +182,7 @@ func (rd *Reader) target(c *call.Call) *call.Refusal {
 }
 
 func (rd *Reader) resolve(c *call.Call) *call.Refusal {
-	ref, err := rd.models.Resolve(c.Target.Model)
+	ref, err := rd.o.Models.Resolve(c.Target.Model)
 	switch {
 	case errors.Is(err, model.ErrDenied):
 		return call.ModelDenied.With(err.Error())
@@ -166,34 +216,83 @@ func unknownShape(c *call.Call) *call.Refusal {
 	return call.UnparsedBody.With("no body shape is known for family " + c.Model.Family)
 }
 
-// fill reads c's body with the family's row.
-func (rd *Reader) fill(c *call.Call, f *bedrock.Family, doc *strictjson.Document) *call.Refusal {
-	if ref := rd.judge(c, f, doc); ref != nil {
+// fill reads c's body with the family's row, and bounds it.
+func (rd *Reader) fill(c *call.Call) *call.Refusal {
+	c.MaxTokens, c.Answers, c.Images, c.InputEstimate, c.LastTurn = 0, 1, 0, 0, c.LastTurn[:0]
+	if ref := rd.judge(c, c.Family, c.Doc); ref != nil {
 		return ref
 	}
-	for n := range f.MaxTokensNodes(doc) {
-		bound, ok := doc.Int(n)
-		if !ok || bound < 1 || c.Model.Model != nil && c.Model.MaxOutput > 0 && bound > c.Model.MaxOutput {
+	for n := range c.Family.MaxTokensNodes(c.Doc) {
+		bound, ok := c.Doc.Int(n)
+		if !ok || bound < 1 || bound > rd.highest(c) {
 			return call.BadMaxTokens.With("max tokens out of range")
 		}
 		c.MaxTokens = max(c.MaxTokens, bound)
 	}
-	for n := range f.MultiplesNodes(doc) {
-		if times, ok := doc.Int(n); !ok || times < 1 || times > maxMultiples {
+	for n := range c.Family.MultiplesNodes(c.Doc) {
+		times, ok := c.Doc.Int(n)
+		if !ok || times < 1 || times > maxMultiples {
 			return call.BadMaxTokens.With("number of answers out of range")
 		}
+		c.Answers = max(c.Answers, times)
+	}
+	if c.Model.Model == nil {
+		return nil
+	}
+	if c.Model.Price.Image > 0 {
+		c.Images = c.Answers
+	}
+	if c.MaxTokens == 0 && len(c.Family.MaxTokens) > 0 {
+		return rd.bound(c)
 	}
 	return nil
 }
 
+// highest is the highest bound that c may ask for.
+func (rd *Reader) highest(c *call.Call) int64 {
+	most := int64(math.MaxInt64)
+	if c.Model.Model != nil && c.Model.MaxOutput > 0 {
+		most = c.Model.MaxOutput
+	}
+	if rd.o.MaxBound > 0 {
+		most = min(most, rd.o.MaxBound)
+	}
+	return most
+}
+
+// thinking are the members that ask for tokens of thought, which count against
+// the bound: it must be higher.
+var thinking = []string{"thinking", "reasoning_config"}
+
+// bound writes a bound into a body that has none: without one the model may
+// answer as long as it can, and nothing could be reserved for that.
+func (rd *Reader) bound(c *call.Call) *call.Refusal {
+	n := rd.o.Bound
+	extra := c.Doc.Get(0, "additionalModelRequestFields")
+	for _, key := range thinking {
+		if budget, ok := c.Doc.Int(c.Doc.Get(c.Doc.Get(extra, key), "budget_tokens")); ok && budget > 0 {
+			n = max(n, min(budget, math.MaxInt64-rd.o.Bound)+rd.o.Bound)
+		}
+	}
+	edit, ok := c.Family.Bound(c.Doc, min(n, rd.highest(c)))
+	if !ok || c.Bounded {
+		return call.BadMaxTokens.With("there is no place for a bound on the output")
+	}
+	c.Bounded = true
+	return rd.Edit(c, edit)
+}
+
 // judge visits all that the body says, and returns the first thing to refuse.
 func (rd *Reader) judge(c *call.Call, f *bedrock.Family, doc *strictjson.Document) (ref *call.Refusal) {
-	f.Walk(doc, func(class bedrock.Class, n strictjson.Node, _ string) {
+	f.Walk(doc, func(class bedrock.Class, n strictjson.Node, role string) {
 		switch {
 		case ref != nil:
 		case class == bedrock.Text:
 			start, end := doc.Span(n)
 			c.InputEstimate += int64(end - start)
+			lastTurn(c, n, role)
+		case class == bedrock.Blob:
+			c.InputEstimate += blobTokens(doc, n)
 		case class == bedrock.Unknown:
 			ref = call.UnparsedBody.With("member not understood: " + quote(doc.Key(n)))
 		case class == bedrock.Link:
@@ -206,6 +305,37 @@ func (rd *Reader) judge(c *call.Call, f *bedrock.Family, doc *strictjson.Documen
 		}
 	})
 	return ref
+}
+
+// lastTurn keeps what the user said since the assistant last spoke.
+func lastTurn(c *call.Call, n strictjson.Node, role string) {
+	switch role {
+	case bedrock.RoleAssistant:
+		c.LastTurn = c.LastTurn[:0]
+	case bedrock.RoleUser:
+		c.Said(n)
+	}
+}
+
+// imageTokens is above what any model takes for one image: they are scaled
+// down first, to some 1,600 tokens by most.
+const imageTokens = 8192
+
+// images are how base64 of JPEG, PNG, GIF and WebP begins.
+var images = []string{"/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR"}
+
+// blobTokens is an upper bound on the tokens of a file: one a byte, as of text,
+// unless it is an image.
+func blobTokens(doc *strictjson.Document, n strictjson.Node) int64 {
+	start, end := doc.Span(n)
+	size := int64(end-start) / 4 * 3
+	text, _ := doc.Bytes(n)
+	for _, begin := range images {
+		if bytes.HasPrefix(text, []byte(begin)) {
+			return min(size, imageTokens)
+		}
+	}
+	return size
 }
 
 // checkLink refuses what would make Bedrock fetch something in the gateway's

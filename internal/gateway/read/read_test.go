@@ -165,13 +165,13 @@ func newCall(operation, model, body string) *call.Call {
 
 // What Parse fills in, and what it takes for an upper bound.
 func TestParse(t *testing.T) {
-	rd := New(model.Default())
+	rd := New(Options{Models: model.Default()})
 	for _, tt := range []struct {
 		operation, model, body string
 		max, estimate          int64
 	}{
 		{"Converse", nova, `{"messages":[{"role":"user","content":[{"text":"hello"}]}],"inferenceConfig":{"maxTokens":7}}`, 7, 7},
-		{"Converse", "us." + nova, `{"messages":[{"role":"user","content":[{"text":"hello"}]}]}`, 0, 7},
+		{"Converse", "us." + nova, `{"messages":[{"role":"user","content":[{"text":"hello"}]}]}`, 4096, 7},
 		{"InvokeModel", haiku, `{"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}`, 9, 7},
 		{"InvokeModel", gpt, `{"messages":[{"role":"user","content":"hello"}],"max_tokens":5,"max_completion_tokens":50}`, 50, 7},
 	} {
@@ -193,7 +193,7 @@ func TestRefused(t *testing.T) {
 	inner := func(body string) string {
 		return `{"input":{"invokeModel":{"body":"` + base64.StdEncoding.EncodeToString([]byte(body)) + `"}}}`
 	}
-	rd := New(model.Default())
+	rd := New(Options{Models: model.Default()})
 	for name, tt := range map[string]struct {
 		operation, model, body string
 		want                   call.Reason
@@ -258,7 +258,7 @@ func TestRefused(t *testing.T) {
 
 // Headers choose a tier for InvokeModel.
 func TestTierHeaders(t *testing.T) {
-	rd := New(model.Default())
+	rd := New(Options{Models: model.Default()})
 	for value, want := range map[string]call.Reason{
 		"default": "", "flex": "", "standard": "",
 		"priority": "operation_denied", "Priority": "operation_denied", "reserved": "operation_denied", "optimized": "operation_denied",
@@ -279,7 +279,7 @@ func TestTierHeaders(t *testing.T) {
 func TestLargeBodies(t *testing.T) {
 	large := `{"messages":[{"role":"user","content":[{"text":"` + strings.Repeat("x", smallBody) + `"}]}]}`
 	synctest.Test(t, func(t *testing.T) {
-		rd := New(model.Default())
+		rd := New(Options{Models: model.Default()})
 		for range cap(rd.large) {
 			rd.enter()
 		}
@@ -314,7 +314,7 @@ func chat(size int) string {
 }
 
 func BenchmarkParse(b *testing.B) {
-	rd := New(model.Default())
+	rd := New(Options{Models: model.Default()})
 	for _, size := range []int{1 << 10, 32 << 10} {
 		b.Run(fmt.Sprintf("%dKB", size>>10), func(b *testing.B) {
 			c := newCall("Converse", "us."+nova, chat(size))
@@ -326,5 +326,97 @@ func BenchmarkParse(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// What is forwarded always has a bound, written where the caller gave none, and
+// nothing else is changed.
+func TestBound(t *testing.T) {
+	for name, tt := range map[string]struct {
+		operation, model, body string
+		options                Options
+		want                   string // the body; "" for the same
+		bound                  int64
+		refused                call.Reason
+	}{
+		"none":                      {"Converse", nova, `{"messages":[]}`, Options{}, `{"inferenceConfig":{"maxTokens":4096},"messages":[]}`, 4096, ""},
+		"an empty object":           {"Converse", nova, `{"inferenceConfig":{},"messages":[]}`, Options{}, `{"inferenceConfig":{"maxTokens":4096},"messages":[]}`, 4096, ""},
+		"null":                      {"Converse", nova, `{"inferenceConfig":{"maxTokens":null}}`, Options{}, `{"inferenceConfig":{"maxTokens":4096}}`, 4096, ""},
+		"its own":                   {"Converse", nova, `{"inferenceConfig":{"maxTokens":50}}`, Options{}, "", 50, ""},
+		"the site's default":        {"ConverseStream", nova, `{}`, Options{Bound: 77}, `{"inferenceConfig":{"maxTokens":77}}`, 77, ""},
+		"the model can do less":     {"InvokeModel", "amazon.titan-text-premier-v1:0", `{"inputText":"x"}`, Options{Bound: 1 << 20}, `{"textGenerationConfig":{"maxTokenCount":32000},"inputText":"x"}`, 32000, ""},
+		"native":                    {"InvokeModel", "meta.llama3-8b-instruct-v1:0", `{"prompt":"x"}`, Options{Bound: 512}, `{"max_gen_len":512,"prompt":"x"}`, 512, ""},
+		"beyond the site's highest": {"Converse", nova, `{"inferenceConfig":{"maxTokens":101}}`, Options{MaxBound: 100}, "", 0, "bad_max_tokens"},
+		"default over the highest":  {"Converse", nova, `{}`, Options{MaxBound: 100}, `{"inferenceConfig":{"maxTokens":100}}`, 100, ""},
+		"thought needs more":        {"Converse", "anthropic.claude-3-7-sonnet-20250219-v1:0", `{"additionalModelRequestFields":{"thinking":{"type":"enabled","budget_tokens":2000}}}`, Options{}, `{"inferenceConfig":{"maxTokens":6096},"additionalModelRequestFields":{"thinking":{"type":"enabled","budget_tokens":2000}}}`, 6096, ""},
+		"in the fields beside":      {"Converse", gpt, `{"additionalModelRequestFields":{"max_completion_tokens":9}}`, Options{}, "", 9, ""},
+		"an image has none":         {"InvokeModel", titan, `{"taskType":"TEXT_IMAGE","textToImageParams":{"text":"a cat"},"imageGenerationConfig":{"numberOfImages":3}}`, Options{}, "", 0, ""},
+		"counting has none":         {"CountTokens", nova, `{"input":{"converse":{"messages":[]}}}`, Options{}, "", 0, ""},
+	} {
+		tt.options.Models = model.Default()
+		c := newCall(tt.operation, tt.model, tt.body)
+		ref := New(tt.options).Parse(c)
+		if got := reason(ref); got != tt.refused {
+			t.Errorf("%s: refused with %q, want %q (%v)", name, got, tt.refused, ref)
+			continue
+		}
+		if tt.want == "" {
+			tt.want = tt.body
+		}
+		if ref == nil && (string(c.Body) != tt.want || c.MaxTokens != tt.bound || c.Bounded != (tt.want != tt.body)) {
+			t.Errorf("%s: got %s, bound %d (ours: %v), want %s, %d", name, c.Body, c.MaxTokens, c.Bounded, tt.want, tt.bound)
+		}
+	}
+}
+
+// What the user said last, whatever stands before and after it.
+func TestLastTurn(t *testing.T) {
+	rd := New(Options{Models: model.Default()})
+	for body, want := range map[string]string{
+		`{"messages":[{"role":"user","content":[{"text":"a"}]}],"system":[{"text":"s"}]}`:                                                                                "a",
+		`{"messages":[{"role":"user","content":[{"text":"a"}]},{"role":"assistant","content":[{"text":"b"}]},{"role":"user","content":[{"text":"c\n"},{"text":"d"}]}]}`:  "c\n|d",
+		`{"messages":[{"role":"user","content":[{"text":"a"}]},{"role":"assistant","content":[{"text":"b"}]}]}`:                                                          "",
+		`{"messages":[{"role":"assistant","content":[{"text":"b"}]},{"role":"user","content":[{"toolResult":{"toolUseId":"t","content":[{"text":"r"}]}}]}],"system":[]}`: "",
+	} {
+		c := newCall("Converse", nova, body)
+		if ref := rd.Parse(c); ref != nil {
+			t.Fatalf("%s: %v", body, ref)
+		}
+		var said []string
+		for _, n := range c.LastTurn {
+			s, _ := c.Doc.String(n)
+			said = append(said, s)
+		}
+		if got := strings.Join(said, "|"); got != want {
+			t.Errorf("%s: got %q, want %q", body, got, want)
+		}
+		rd.Release(c)
+		if c.Doc != nil || c.LastTurn != nil {
+			t.Errorf("%s: still held after Release", body)
+		}
+	}
+}
+
+// A picture is bounded by what a model makes of it, not by its bytes; other
+// files by their bytes.
+func TestBlobTokens(t *testing.T) {
+	rd := New(Options{Models: model.Default()})
+	file := func(kind, begin string) string {
+		return `{"messages":[{"role":"user","content":[{"` + kind + `":{"format":"x","source":{"bytes":"` + begin + strings.Repeat("A", 400_000-len(begin)) + `"}}}]}]}`
+	}
+	for name, tt := range map[string]struct {
+		body string
+		want int64
+	}{
+		"png":      {file("image", "iVBORw0KGgo"), imageTokens},
+		"document": {file("document", "JVBERi0"), 300_000},
+	} {
+		c := newCall("Converse", nova, tt.body)
+		if ref := rd.Parse(c); ref != nil {
+			t.Fatalf("%s: %v", name, ref)
+		}
+		if c.InputEstimate < tt.want || c.InputEstimate > tt.want+100 {
+			t.Errorf("%s: estimate %d, want %d", name, c.InputEstimate, tt.want)
+		}
 	}
 }
