@@ -24,7 +24,12 @@ func (s *Sum) UnmarshalText(b []byte) error {
 
 // AppendMeta implements [Meta].
 func (a *Admit) AppendMeta(dst []byte) []byte {
-	return append(a.Asked.append(append(dst, '{')), '}')
+	return append(a.Stored.append(a.Asked.append(append(dst, '{'))), '}')
+}
+
+func (s *Stored) append(dst []byte) []byte {
+	dst = appendTrue(dst, "redacted", s.Redacted)
+	return appendOptional(dst, "sealed", string(s.Sealed))
 }
 
 func (a *Asked) append(dst []byte) []byte {
@@ -66,7 +71,7 @@ func (p *Part) AppendMeta(dst []byte) []byte {
 	dst = appendCount(dst, "index", p.Index)
 	dst = appendCount(dst, "bytes", p.Bytes)
 	dst = appendSum(dst, "sha256", &p.SHA256)
-	return append(dst, '}')
+	return append(p.Stored.append(dst), '}')
 }
 
 // AppendMeta implements [Meta].
@@ -91,7 +96,7 @@ func (r *Result) AppendMeta(dst []byte) []byte {
 	dst = appendSum(dst, "sha256", &r.SHA256)
 	dst = appendAmounts(dst, "settled", r.Settled)
 	dst = appendNotes(dst, "notes", r.Notes)
-	return append(dst, '}')
+	return append(r.Stored.append(dst), '}')
 }
 
 // AppendMeta implements [Meta].

@@ -1,12 +1,14 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 
 	"gatehouse/internal/awslog"
 	"gatehouse/internal/journal"
+	"gatehouse/internal/seal"
 )
 
 // Format is the shape in which calls are exported.
@@ -36,12 +38,18 @@ type Summary struct {
 // Export writes the calls in entries as JSON, one a line, refused ones too, in
 // order of completion, in memory bounded by the calls that are open at once.
 // Damage does not end it: the first damage is returned after everything that
-// can be read was written. An error of w ends it at once.
+// can be read was written. An error of w ends it at once, and so does a body for
+// which there is no key: [seal.ErrNoKey]. CloudTrail's records need no bodies,
+// hence no keys.
 func Export(entries iter.Seq2[journal.Entry, error], o ExportOptions, w io.Writer) (Summary, error) {
 	var s Summary
 	var damage error
 	var line []byte
+	o.Join.NoBodies = o.Join.NoBodies || o.As == CloudTrail
 	for r, err := range Join(entries, o.Join) {
+		if errors.Is(err, seal.ErrNoKey) {
+			return s, fmt.Errorf("export: %w", err)
+		}
 		if err != nil {
 			if s.Damaged++; damage == nil {
 				damage = fmt.Errorf("export: %w", err)
@@ -63,7 +71,7 @@ func Export(entries iter.Seq2[journal.Entry, error], o ExportOptions, w io.Write
 			return s, err
 		}
 		s.Written++
-		if !r.Request.Whole() || !r.Response.Whole() {
+		if !o.Join.NoBodies && (!r.Request.Whole() || !r.Response.Whole()) {
 			s.Cut++
 		}
 	}

@@ -3,12 +3,14 @@ package ledger
 import (
 	"cmp"
 	"container/list"
+	"fmt"
 	"iter"
 	"slices"
 	"time"
 
 	"gatehouse/internal/call"
 	"gatehouse/internal/journal"
+	"gatehouse/internal/seal"
 )
 
 // Record is all the journal knows of one call, admitted or refused.
@@ -22,10 +24,11 @@ type Record struct {
 
 // Body is what was recorded of a body: all of it, a beginning, or nothing. It
 // falls short of Size when bodies are not recorded, when retention erased it,
-// or when a Joiner ran out of its bounds.
+// when no key opens it, or when a Joiner ran out of its bounds.
 type Body struct {
-	Bytes []byte
-	Size  int64 // of the whole body
+	Bytes    []byte
+	Size     int64 // of the whole body
+	Redacted bool  // secrets are masked in Bytes, and Size is that of the masked body
 }
 
 // Whole reports whether the body is all there.
@@ -34,7 +37,9 @@ func (b *Body) Whole() bool { return int64(len(b.Bytes)) == b.Size }
 // JoinOptions choose calls, and bound the memory of a Joiner. Zero values mean
 // the defaults.
 type JoinOptions struct {
-	From, To time.Time // only calls asked at From or later, and before To
+	From, To time.Time  // only calls asked at From or later, and before To
+	Keys     *seal.Keys // open the bodies that are sealed
+	NoBodies bool       // leave bodies out, and need no keys
 
 	Calls int   // open calls; the oldest is given up as interrupted. Default 65,536
 	Body  int64 // bytes kept of one body; the rest is cut. Default 32 MiB
@@ -64,7 +69,8 @@ type pending struct {
 // Add takes the next entry. It returns the record of a call that this entry
 // completes, or one that had to be given up for want of memory, or nil. Memory
 // of the entry is not kept. An error is about this entry only; the Joiner goes
-// on without it.
+// on without it, or, where only its body cannot be opened, without that: then
+// there may be a record too.
 func (j *Joiner) Add(e *journal.Entry) (*Record, error) {
 	switch e.Kind {
 	case KindAdmit, KindPart, KindResult, KindRefused:
@@ -80,16 +86,41 @@ func (j *Joiner) Add(e *journal.Entry) (*Record, error) {
 	}
 	switch m := m.(type) {
 	case *Admit:
-		return j.admit(m, e), nil
+		of, err := j.reveal(e, &m.Stored, m.ID, 0)
+		return j.admit(m, &of), err
 	case *Part:
-		j.part(m, e)
+		of, err := j.reveal(e, &m.Stored, m.ID, m.Index)
+		j.part(m, &of)
+		return nil, err
 	case *Result:
-		return j.result(m, e), nil
+		of, err := j.reveal(e, &m.Stored, m.ID, 0)
+		return j.result(m, &of), err
 	case *Refused:
 		j.take(m.ID)
 		return &Record{Asked: m.Asked, Refusal: m, Request: Body{Size: m.BodyBytes}}, nil
 	}
 	return nil, nil
+}
+
+// reveal returns the entry with its body as it was before it was sealed.
+func (j *Joiner) reveal(e *journal.Entry, s *Stored, id string, index int64) (journal.Entry, error) {
+	of := *e
+	if len(of.Body) == 0 || j.open[id] == nil && e.Kind != KindAdmit {
+		return of, nil
+	}
+	if j.Options.NoBodies {
+		of.Body, of.Erased = nil, true
+		return of, nil
+	}
+	if s.Sealed == "" || of.Erased {
+		return of, nil
+	}
+	var err error
+	if of.Body, err = j.Options.Keys.Open(nil, s.Sealed, e.Body, SealContext(nil, e.Kind, id, index)); err != nil {
+		of.Body, of.Erased = nil, true
+		return of, fmt.Errorf("ledger: call %s: %w", id, err)
+	}
+	return of, nil
 }
 
 func (j *Joiner) late(e *journal.Entry) bool {
@@ -118,6 +149,9 @@ func (j *Joiner) admit(a *Admit, e *journal.Entry) (evicted *Record) {
 	}
 	p := &pending{Record: Record{Asked: a.Asked, Request: Body{Size: a.BodyBytes}}}
 	j.open[a.ID] = j.order.PushBack(p)
+	if a.Redacted {
+		p.Request.masked(e)
+	}
 	j.keep(&p.Request, e)
 	return evicted
 }
@@ -145,6 +179,11 @@ func (j *Joiner) result(m *Result, e *journal.Entry) *Record {
 	p.Result = *m
 	lost := p.parts != m.Parts || p.Response.Size+int64(len(e.Body)) != m.BodyBytes
 	p.Response.Size = m.BodyBytes
+	if m.Redacted {
+		j.held -= int64(len(p.Response.Bytes))
+		p.Response.Bytes, p.cut, lost = nil, false, false
+		p.Response.masked(e)
+	}
 	j.piece(p, e, lost)
 	return &j.take(m.ID).Record
 }
@@ -154,6 +193,13 @@ func (j *Joiner) piece(p *pending, e *journal.Entry, lost bool) {
 	p.cut = p.cut || lost || e.Erased
 	if !p.cut {
 		p.cut = !j.keep(&p.Response, e)
+	}
+}
+
+// masked notes that b is the body of e, which is not what it was.
+func (b *Body) masked(e *journal.Entry) {
+	if !e.Erased {
+		b.Redacted, b.Size = true, int64(len(e.Body))
 	}
 }
 
@@ -205,7 +251,7 @@ func Join(entries iter.Seq2[journal.Entry, error], o JoinOptions) iter.Seq2[*Rec
 			}
 			e.Erased = e.Erased || err != nil
 			r, err := j.Add(&e)
-			if (r != nil || err != nil) && !yield(r, err) {
+			if err != nil && !yield(nil, err) || r != nil && !yield(r, nil) {
 				return
 			}
 		}
@@ -227,7 +273,7 @@ type Open struct {
 // Hold tells of a call that was open when the replayed entries begin: the
 // snapshot before them knows what limits held for it, and nothing else.
 func (o *Open) Hold(id string, amounts Amounts) {
-	o.add(&Admit{Asked{ID: id, Amounts: amounts}})
+	o.add(&Admit{Asked: Asked{ID: id, Amounts: amounts}})
 }
 
 // Add takes the next entry. Entries of other kinds than those of calls are

@@ -20,7 +20,7 @@ func entry(m Meta, body string) *journal.Entry {
 }
 
 func admit(id, body string) *journal.Entry {
-	return entry(&Admit{Asked{ID: id, Time: at, BodyBytes: int64(len(body))}}, body)
+	return entry(&Admit{Asked: Asked{ID: id, Time: at, BodyBytes: int64(len(body))}}, body)
 }
 
 func part(id string, index int64, body string) *journal.Entry {

@@ -27,12 +27,18 @@
 // skipped, so that an older binary reads a newer journal. A member with its
 // zero value is left out.
 //
+// A body stands in its entry as it was, or with secrets masked, or sealed under
+// a key, or both; [Stored] tells which. Masking an answer that was streamed needs
+// all of it: then its parts have no bodies, and that of the result is the whole
+// answer. A sealed body opens for its own entry only, see [SealContext].
+//
 // From entries to AWS's records: a [Joiner] puts the entries of a call together
 // into a [Record], whose methods Invocation and CloudTrail render it; [Export]
 // does all of it for a whole journal. [Open] finds what a crash left open.
 package ledger
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -45,6 +51,7 @@ import (
 
 	"gatehouse/internal/call"
 	"gatehouse/internal/journal"
+	"gatehouse/internal/seal"
 )
 
 // The kinds of entries. The numbers are in every journal ever written; 1 is
@@ -142,6 +149,21 @@ func (p *Principal) ARN(account string) string {
 // Admit is a call that passed every stage and is about to be sent.
 type Admit struct {
 	Asked
+	Stored
+}
+
+// Stored tells how an entry's body was put down, where not as it was. Hashes
+// and lengths in metas are of what was, those of the journal of what stands there.
+type Stored struct {
+	Redacted bool    `json:"redacted,omitzero"` // secrets are masked; in a result it is the whole answer, parts and all
+	Sealed   seal.ID `json:"sealed,omitzero"`   // the key that it is encrypted under
+}
+
+// SealContext appends what ties a sealed body to its entry: the kind, the call,
+// and, of a part, which one.
+func SealContext(dst []byte, kind journal.Kind, id string, index int64) []byte {
+	dst = append(append(dst, "gatehouse body "...), byte(kind))
+	return append(binary.BigEndian.AppendUint64(dst, uint64(index)), id...)
 }
 
 // Part is a piece of a streamed answer; its body is whole event-stream frames.
@@ -149,7 +171,8 @@ type Part struct {
 	ID     string `json:"id"`
 	Index  int64  `json:"index,omitzero"`  // 0, 1, …
 	Bytes  int64  `json:"bytes,omitzero"`  // the length of the frames, recorded or not
-	SHA256 Sum    `json:"sha256,omitzero"` // of the frames, where only that is recorded
+	SHA256 Sum    `json:"sha256,omitzero"` // of the frames, where they are not recorded here
+	Stored
 }
 
 // Result is how an admitted call ended.
@@ -171,9 +194,10 @@ type Result struct {
 	Worked      bool         `json:"worked,omitzero"`     // upstream did, or may have done, work
 	Parts       int64        `json:"parts,omitzero"`      // how many Part entries came before
 	BodyBytes   int64        `json:"body_bytes,omitzero"` // of the whole answer, parts and all
-	SHA256      Sum          `json:"sha256,omitzero"`     // of this entry's share, where only that is recorded
+	SHA256      Sum          `json:"sha256,omitzero"`     // of this entry's share, where that is not recorded as it was
 	Settled     Amounts      `json:"settled,omitzero"`
 	Notes       []Note       `json:"notes,omitzero"` // about the answer
+	Stored
 }
 
 // Usage is call.Usage with every member left out when zero.
@@ -296,18 +320,29 @@ func (a *Asked) check() error {
 		checkCounts(a.BodyBytes, a.MaxTokens, a.InputEstimate))
 }
 
+func (a *Admit) check() error {
+	return firstError(a.Asked.check(), a.Stored.check())
+}
+
+func (s *Stored) check() error {
+	if len(s.Sealed) > maxID {
+		return errors.New("bad id of a key")
+	}
+	return nil
+}
+
 func (r *Refused) check() error {
 	return firstError(r.Asked.check(), checkCounts(r.Status))
 }
 
 func (p *Part) check() error {
-	return firstError(checkID(p.ID), checkCounts(p.Index, p.Bytes))
+	return firstError(checkID(p.ID), checkCounts(p.Index, p.Bytes), p.Stored.check())
 }
 
 func (r *Result) check() error {
 	r.Time = r.Time.UTC()
 	u := &r.Usage
-	return firstError(checkID(r.ID), checkTime(r.Time), checkAmounts(r.Settled),
+	return firstError(checkID(r.ID), checkTime(r.Time), checkAmounts(r.Settled), r.Stored.check(),
 		checkCounts(r.Status, r.Cost, r.Latency, r.FirstByte, r.Parts, r.BodyBytes),
 		checkCounts(u.Input, u.Output, u.CacheRead, u.CacheWrite, u.Images))
 }

@@ -19,6 +19,7 @@ import (
 	"gatehouse/internal/bedrock/eventstream"
 	"gatehouse/internal/call"
 	"gatehouse/internal/journal"
+	"gatehouse/internal/seal"
 )
 
 // MarshalJSONTo lets the tests derive from the struct tags what AppendMeta
@@ -84,6 +85,10 @@ func fill(r *rand.Rand, v reflect.Value) {
 		*p = optional
 	case *call.Outcome:
 		*p = call.Truncated
+	case *seal.ID:
+		if !optional {
+			*p = "a1b2c3d4"
+		}
 	case *Amounts:
 		for range r.IntN(4) {
 			*p = append(*p, call.Amount{Limit: "l", Key: "u\"", Item: []string{"", "m"}[r.IntN(2)], N: r.Int64() - r.Int64(), At: r.Int64()})
@@ -182,7 +187,7 @@ func TestAppendIsAlwaysReadable(t *testing.T) {
 	if d := cmp.Diff(Meta(want), m, equal); err != nil || d != "" {
 		t.Errorf("%v\n%s", err, d)
 	}
-	a := Admit{Asked{ID: "x", Time: time.Unix(0, 0), IP: netip.MustParseAddr("fe80::1%eth0")}}
+	a := Admit{Asked: Asked{ID: "x", Time: time.Unix(0, 0), IP: netip.MustParseAddr("fe80::1%eth0")}}
 	if m, err := Decode(KindAdmit, a.AppendMeta(nil)); err != nil || m.(*Admit).IP.Zone() != "" {
 		t.Errorf("zone: %v, %v", m, err)
 	}
@@ -227,7 +232,7 @@ func FuzzRender(f *testing.F) {
 		}
 		for op := range logged {
 			for _, answer := range [][]byte{response, framed} {
-				r := Record{Asked: Asked{Operation: op}, Request: Body{request, int64(len(request))}, Response: Body{answer, int64(len(answer))}}
+				r := Record{Asked: Asked{Operation: op}, Request: Body{Bytes: request, Size: int64(len(request))}, Response: Body{Bytes: answer, Size: int64(len(answer))}}
 				r.Result = Result{Status: 200, ContentType: contentType}
 				v, ok := r.Invocation(RenderOptions{})
 				line, err := awslog.AppendLine(nil, v)
@@ -253,7 +258,7 @@ func TestClipAndQuote(t *testing.T) {
 }
 
 func benchAdmit() *Admit {
-	return &Admit{Asked{
+	return &Admit{Asked: Asked{
 		ID: "01961111-0000-7000-8000-000000000001", RequestID: "0a0a0a0a-0000-4000-8000-000000000001",
 		Time: time.Unix(1772366400, 123456789), Operation: "Converse",
 		ModelAsked: "us.anthropic.claude-3-5-haiku-20241022-v1:0", Model: "anthropic.claude-3-5-haiku-20241022-v1:0",

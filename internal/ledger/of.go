@@ -55,7 +55,7 @@ func guardrail(c *call.Call) string {
 
 // AdmitOf makes the Admit of a call that has passed every stage.
 func AdmitOf(c *call.Call, account, region string) Admit {
-	return Admit{AskedOf(c, account, region)}
+	return Admit{Asked: AskedOf(c, account, region)}
 }
 
 // ResultOf makes the Result of a call. parts is the number of Part entries
