@@ -23,10 +23,14 @@
 // again; until all such results are written no call is admitted. When the disk
 // runs low, bodies are left out and their hashes kept; when it runs lower,
 // calls are refused.
+//
+// What is kept of bodies is a [Policy]: all of it, with secrets masked, hashes,
+// or nothing, for each team, and if there is a key, sealed. An answer that is
+// streamed can be masked only as a whole; until it has ended, a crash leaves
+// nothing but its hashes.
 package record
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -36,17 +40,7 @@ import (
 	"gatehouse/internal/call"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/ledger"
-)
-
-// Bodies says what is recorded of the bodies of requests and answers.
-type Bodies string
-
-// The modes.
-const (
-	Full     Bodies = "full"     // the bytes
-	Hash     Bodies = "hash"     // length and SHA-256
-	Off      Bodies = "off"      // the length
-	Redacted Bodies = "redacted" // not available in this version
+	"gatehouse/internal/seal"
 )
 
 // Options say where and what a Recorder writes.
@@ -55,7 +49,12 @@ type Options struct {
 	Strangers *journal.Journal // of refusals before authentication; nil: they are only counted
 	Account   string           // for the ARNs of callers
 	Region    string           // the region that callers address
-	Bodies    Bodies           // "" is Full
+
+	// What is recorded of bodies from the start, as in Policy.
+	Bodies Bodies
+	Teams  map[string]Bodies
+	Redact Redact
+	Keys   *seal.Keys
 
 	StrangersPerSecond int              // refusals of strangers written one by one; 0: 20
 	CallerPerSecond    int              // the same of each caller; 0: as StrangersPerSecond
@@ -71,32 +70,22 @@ type Recorder struct {
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	dropped atomic.Int64 // refusals that could not be written
+	policy  atomic.Pointer[Policy]
+	waiting atomic.Int64 // bytes of streams that wait to be masked
 
 	mu     sync.Mutex
-	parts  map[string]streamed // of open calls that have any, by call id
-	unsent [][]byte            // metas of results
-	lost   error               // a result was lost for good: never cleared
-	late   map[string]bool     // ids of calls whose admit may become durable though they are refused
+	parts  map[string]*streamed // of open calls that have any, by call id
+	unsent [][]byte             // metas of results
+	lost   error                // a result was lost for good: never cleared
+	late   map[string]bool      // ids of calls whose admit may become durable though they are refused
 
 	callers   bounded // of the main journal
 	strangers bounded
 }
 
-// streamed counts the parts of one call.
-type streamed struct{ n, bytes int64 }
-
 // New returns a Recorder that writes to o's journals, which stay the caller's
 // to close, after Close.
 func New(o Options) (*Recorder, error) {
-	switch o.Bodies {
-	case "":
-		o.Bodies = Full
-	case Full, Hash, Off:
-	case Redacted:
-		return nil, errors.New("record: bodies: redacted is not available in this version")
-	default:
-		return nil, fmt.Errorf("record: bodies: %q is none of full, hash, off", o.Bodies)
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -106,7 +95,10 @@ func New(o Options) (*Recorder, error) {
 	if o.CallerPerSecond == 0 {
 		o.CallerPerSecond = o.StrangersPerSecond
 	}
-	r := &Recorder{o: o, stop: make(chan struct{}), parts: make(map[string]streamed), late: make(map[string]bool)}
+	r := &Recorder{o: o, stop: make(chan struct{}), parts: make(map[string]*streamed), late: make(map[string]bool)}
+	if err := r.SetPolicy(Policy{o.Bodies, o.Teams, o.Redact, o.Keys}); err != nil {
+		return nil, err
+	}
 	r.callers.journal, r.callers.dropped = o.Journal, &r.dropped
 	r.strangers.journal, r.strangers.dropped = o.Strangers, &r.dropped
 	r.stopped.Go(r.run)
@@ -188,14 +180,12 @@ func (r *Recorder) Admit(c *call.Call) *call.Refusal {
 		return call.RecorderDown.With(err.Error())
 	}
 	a := ledger.AdmitOf(c, r.o.Account, r.o.Region)
-	if r.o.Bodies == Off {
-		a.BodySHA256, a.OriginalSHA256 = ledger.Sum{}, ledger.Sum{}
-	}
-	body, sum := r.keep(c.Body, &c.BodySHA256)
+	b := r.request(r.policy.Load(), c, &a)
+	defer b.free()
 	buf := buffer()
 	defer buffers.Put(buf)
 	*buf = a.AppendMeta(*buf)
-	err := r.o.Journal.Append(ledger.KindAdmit, *buf, body, sum)
+	err := r.o.Journal.Append(ledger.KindAdmit, *buf, b.bytes, b.sum)
 	switch {
 	case err == nil:
 		return nil
@@ -213,34 +203,57 @@ func (r *Recorder) Admit(c *call.Call) *call.Refusal {
 // or is about to get, and does not wait. Frames are not kept. An error means
 // that this part of the answer is not recorded; the Result will show the gap.
 func (r *Recorder) Part(c *call.Call, frames []byte) error {
-	r.mu.Lock()
-	seen := r.parts[c.ID]
-	r.parts[c.ID] = streamed{seen.n + 1, seen.bytes + int64(len(frames))}
-	r.mu.Unlock()
-
-	p := ledger.Part{ID: c.ID, Index: seen.n, Bytes: int64(len(frames))}
-	body, sum := r.share(frames, &p.SHA256)
+	p := r.policy.Load()
+	s := r.stream(c, p)
+	m := ledger.Part{ID: c.ID, Index: s.n, Bytes: int64(len(frames))}
+	s.n, s.bytes = s.n+1, s.bytes+m.Bytes
+	b := r.part(p, s, &m, frames)
+	defer b.free()
 	buf := buffer()
-	*buf = p.AppendMeta(*buf)
-	return queue(r.o.Journal, ledger.KindPart, buf, body, sum)
+	*buf = m.AppendMeta(*buf)
+	return queue(r.o.Journal, ledger.KindPart, buf, b)
+}
+
+// stream returns the parts of an open call so far.
+func (r *Recorder) stream(c *call.Call, p *Policy) *streamed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.parts[c.ID]
+	if s == nil {
+		s = &streamed{mode: p.of(c)}
+		r.parts[c.ID] = s
+	}
+	return s
 }
 
 // Result records how an admitted call ended. It must be called once for each
 // call that was admitted, and does not wait. A result that the journal does
 // not take makes Err say so until it is written.
 func (r *Recorder) Result(c *call.Call, res *call.Result) {
-	r.mu.Lock()
-	seen := r.parts[c.ID]
-	delete(r.parts, c.ID)
-	r.mu.Unlock()
-
-	m := ledger.ResultOf(c, res, seen.n, seen.bytes)
-	body, sum := r.share(res.Body, &m.SHA256)
+	p := r.policy.Load()
+	s := r.ended(c, p)
+	m := ledger.ResultOf(c, res, s.n, s.bytes)
+	b := r.answer(p, c, &s, res, &m)
+	r.waiting.Add(-s.waited)
+	defer b.free()
 	buf := buffer()
 	*buf = m.AppendMeta(*buf)
-	if queue(r.o.Journal, ledger.KindResult, buf, body, sum) != nil {
+	if queue(r.o.Journal, ledger.KindResult, buf, b) != nil {
+		m.Stored = ledger.Stored{}
 		r.hold(m.AppendMeta(nil))
 	}
+}
+
+// ended takes what a call's parts came to.
+func (r *Recorder) ended(c *call.Call, p *Policy) streamed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.parts[c.ID]
+	delete(r.parts, c.ID)
+	if s == nil {
+		return streamed{mode: p.of(c)}
+	}
+	return *s
 }
 
 // hold keeps the result that the journal does not take.
@@ -267,31 +280,6 @@ func (r *Recorder) resend() {
 	r.unsent = nil
 }
 
-// keep chooses what is handed to the journal of a body whose hash is known.
-func (r *Recorder) keep(body []byte, sum *[32]byte) ([]byte, *[32]byte) {
-	switch {
-	case len(body) == 0 || r.o.Bodies == Off:
-		return nil, nil
-	case r.o.Bodies == Hash || r.o.Journal.Level() >= journal.Low:
-		return nil, sum
-	}
-	return body, sum
-}
-
-// share is keep for a piece of an answer. The piece is hashed here only where
-// nothing else of it is kept, and then the hash goes into the meta too.
-func (r *Recorder) share(piece []byte, meta *ledger.Sum) ([]byte, *[32]byte) {
-	switch {
-	case len(piece) == 0 || r.o.Bodies == Off:
-		return nil, nil
-	case r.o.Bodies == Hash || r.o.Journal.Level() >= journal.Low:
-		sum := sha256.Sum256(piece)
-		*meta = sum
-		return nil, &sum
-	}
-	return piece, nil
-}
-
 // buffers holds the memory in which metas are put together.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
 
@@ -303,7 +291,7 @@ func buffer() *[]byte {
 }
 
 // queue gives an entry to a journal, which copies it, and takes meta back.
-func queue(j *journal.Journal, kind journal.Kind, meta *[]byte, body []byte, sum *[32]byte) error {
+func queue(j *journal.Journal, kind journal.Kind, meta *[]byte, b body) error {
 	defer buffers.Put(meta)
-	return j.Write(kind, *meta, body, sum)
+	return j.Write(kind, *meta, b.bytes, b.sum)
 }

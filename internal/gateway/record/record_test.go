@@ -237,7 +237,7 @@ func TestBodies(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, mode := range []Bodies{Redacted, "some"} {
+	for _, mode := range []Bodies{"some", "FULL"} {
 		if _, err := New(Options{Bodies: mode}); err == nil || !strings.Contains(err.Error(), string(mode)) {
 			t.Errorf("%s: got %v, want an error that names it", mode, err)
 		}

@@ -23,7 +23,7 @@ func (r *Recorder) Refused(c *call.Call, why *call.Refusal) {
 		return
 	}
 	m := ledger.RefusedOf(c, why, r.o.Account, r.o.Region)
-	if p == nil || r.o.Bodies == Off {
+	if p == nil || r.Bodies(p.Team) == Off {
 		m.BodySHA256, m.OriginalSHA256 = ledger.Sum{}, ledger.Sum{} // nobody vouches for a stranger's body
 	}
 	if b.write(&m, 1) {

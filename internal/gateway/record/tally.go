@@ -117,7 +117,7 @@ func (b *bounded) write(m ledger.Meta, count int64) (full bool) {
 	if b.journal != nil {
 		buf := buffer()
 		*buf = m.AppendMeta(*buf)
-		err = queue(b.journal, m.Kind(), buf, nil, nil)
+		err = queue(b.journal, m.Kind(), buf, body{})
 	}
 	if errors.Is(err, journal.ErrFull) {
 		return true
