@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"gatehouse/internal/bedrock/model"
 	"gatehouse/internal/call"
 	"gatehouse/internal/strictjson"
 )
@@ -13,27 +14,38 @@ var lists = map[string]struct{ member, id string }{
 }
 
 // FilterList removes from the answer to a list operation the models that the
-// principal's key is not for. normalise returns the base id of a model or profile
-// id. An answer that cannot be read is not passed on: ok is false.
-func FilterList(c *call.Call, body []byte, normalise func(id string) (string, bool)) (filtered []byte, ok bool) {
+// principal's key is not for or that the policies do not permit to be read. An
+// answer that cannot be read is not passed on: ok is false.
+func (p *Policy) FilterList(c *call.Call, body []byte) (filtered []byte, ok bool) {
 	list, known := lists[c.Operation.Name]
-	if !known || len(c.Principal.Scope.Models) == 0 {
+	if !known || len(c.Principal.Scope.Models) == 0 && (p.open || len(p.enforced) == 0) {
 		return body, true
 	}
+	q := p.question(c, c.Time)
+	return filter(body, list.member, list.id, func(id string) bool {
+		ref, err := p.models.Resolve(id)
+		return err == nil && Allows(c.Principal, ref.ID) && p.reads(q, ref)
+	})
+}
+
+func (p *Policy) reads(q *question, ref model.Ref) bool {
+	return p.open || p.enforced.ask(q.of(ref)) == nil
+}
+
+// filter keeps the elements of body's member whose id is to be kept.
+func filter(body []byte, member, id string, keep func(id string) bool) (filtered []byte, ok bool) {
 	var doc strictjson.Document
 	if doc.Parse(body, strictjson.Options{MaxNodes: 1 << 20}) != nil {
 		return nil, false
 	}
-	array := doc.Get(0, list.member)
+	array := doc.Get(0, member)
 	if doc.Kind(array) != strictjson.Array {
 		return nil, false
 	}
 	start, end := doc.Span(array)
 	out := append(make([]byte, 0, len(body)), body[:start+1]...)
 	for n := doc.First(array); n != strictjson.None; n = doc.Next(n) {
-		id, _ := doc.String(doc.Get(n, list.id))
-		base, ok := normalise(id)
-		if !ok || !Allows(c.Principal, base) {
+		if s, _ := doc.String(doc.Get(n, id)); !keep(s) {
 			continue
 		}
 		if out[len(out)-1] != '[' {
@@ -43,4 +55,16 @@ func FilterList(c *call.Call, body []byte, normalise func(id string) (string, bo
 		out = append(out, body[from:to]...)
 	}
 	return append(out, body[end-1:]...), true
+}
+
+// FilterList is [Policy.FilterList] of the shipped policy.
+func FilterList(c *call.Call, body []byte, normalise func(id string) (string, bool)) (filtered []byte, ok bool) {
+	list, known := lists[c.Operation.Name]
+	if !known || len(c.Principal.Scope.Models) == 0 {
+		return body, true
+	}
+	return filter(body, list.member, list.id, func(id string) bool {
+		base, ok := normalise(id)
+		return ok && Allows(c.Principal, base)
+	})
 }
