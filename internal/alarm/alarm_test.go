@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,7 @@ import (
 // site is alarms that run, and what they told.
 type site struct {
 	*alarm.Alarms
+	mu   sync.Mutex
 	told []alarm.Change
 }
 
@@ -27,7 +29,11 @@ func run(t *testing.T, o alarm.Options, test func(s *site)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &site{}
-		o.Notify = func(c alarm.Change) { s.told = append(s.told, c) }
+		o.Notify = func(c alarm.Change) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.told = append(s.told, c)
+		}
 		a, err := alarm.New(o)
 		if err != nil {
 			t.Fatal(err)
@@ -57,6 +63,8 @@ func (s *site) send(n int, p metrics.Point) {
 func (s *site) story() []string {
 	midnight := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	var lines []string
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, c := range s.told {
 		lines = append(lines, strings.Replace(fmt.Sprintf("%.0f %s %s", c.Time.Sub(midnight).Seconds(), c.Series, c.To), "  ", " ", 1))
 	}
