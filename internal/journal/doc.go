@@ -39,6 +39,13 @@
 // rewrites everything from some frame on: pin Stats.Head somewhere else to
 // find that too.
 //
+// # Retention
+//
+// Retain erases the bodies and deletes the segments that are old enough. What is
+// left verifies from its oldest frame on. A frame that is durable first tells
+// what is deleted, so that Verify can tell it from segments that somebody took.
+// Segments end after a day at the latest, so nothing outlives its time by more.
+//
 // # The format
 //
 // It must not change without a new version in the header. Numbers are big-endian.

@@ -1,11 +1,13 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // eraseName is the file in which an erasure under way is written down. A crash
@@ -16,71 +18,127 @@ const eraseName = "erasing"
 // span is one body.
 type span struct{ off, n int64 }
 
+// Erasing works in pieces of this much and rests behind each, so that calls
+// get their commits in between.
+const (
+	wipeBytes = 4 << 20
+	wipeSpans = 4096
+)
+
 // Erase overwrites with zeros the bodies of the entries from first to last
 // for which match is true (nil: all), and gives their blocks back to the
-// file system. match gets entries without body, and must not keep their Meta.
-// Metadata, hashes and the chain stay. When it returns, the bodies are gone
-// from the disk as far as the disk obeys writes in place. It reads the
-// whole range, and may run while the journal is written.
-func (j *Journal) Erase(first, last uint64, match func(Entry) bool) (bodies int, err error) {
+// file system. match gets all of these entries in order, without bodies, and
+// must not keep their Meta. Metadata, hashes and the chain stay. When it
+// returns, the bodies are gone from the disk as far as the disk obeys writes in
+// place. It reads the whole range and may run while the journal is written, of
+// whose time it leaves half. When ctx ends or an error comes in between, what it
+// did stays done; doing it again does the rest.
+func (j *Journal) Erase(ctx context.Context, first, last uint64, match func(Entry) bool) (bodies int, err error) {
+	return j.erase(&eraser{ctx: ctx, j: j, first: first, last: last, match: match, rests: 1})
+}
+
+func (j *Journal) erase(r *eraser) (bodies int, err error) {
 	j.eraseMu.Lock()
 	defer j.eraseMu.Unlock()
 	if err := j.finishErase(); err != nil { // one that failed half-way
 		return 0, err
 	}
-	last = min(last, j.Stats().Seq)
+	r.last = min(r.last, j.Stats().Seq)
 	names, err := listSegments(j.o.FS, j.o.Dir)
 	if err != nil {
 		return 0, err
 	}
 	for i, name := range names {
 		if i+1 < len(names) {
-			if next, _ := segmentFirst(names[i+1]); next <= first {
+			if next, _ := segmentFirst(names[i+1]); next <= r.first {
 				continue
 			}
 		}
-		if start, _ := segmentFirst(name); start > last {
+		if start, _ := segmentFirst(name); start > r.last {
 			break
 		}
-		n, err := j.eraseIn(name, first, last, match)
-		bodies += n
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return bodies, fmt.Errorf("erase in %s: %w", name, err)
+		if err := r.segment(name); err != nil {
+			return r.bodies, fmt.Errorf("erase in %s: %w", name, err)
 		}
 	}
-	return bodies, nil
+	return r.bodies, nil
 }
 
-func (j *Journal) eraseIn(name string, first, last uint64, match func(Entry) bool) (int, error) {
-	s, err := openSegment(j.o.FS, j.o.Dir, name, os.O_RDWR)
+// eraser is one erasure under way.
+type eraser struct {
+	ctx         context.Context
+	j           *Journal
+	first, last uint64
+	match       func(Entry) bool
+	rests       time.Duration // how many times as long as it works
+	bodies      int
+
+	found []span // in the segment at hand, not yet wiped
+	size  int64  // of these
+	since time.Time
+}
+
+func (r *eraser) segment(name string) error {
+	s, err := openSegment(r.j.o.FS, r.j.o.Dir, name, os.O_RDWR)
+	if errors.Is(err, fs.ErrNotExist) { // deleted since it was listed
+		return nil
+	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer s.close()
-	var spans []span
-	for s.next() && s.seq <= last {
-		if s.seq < first || s.bodyLen() == 0 {
+	r.since = time.Now()
+	for s.next() && s.seq <= r.last {
+		if s.seq < r.first || !r.wants(s) || s.bodyLen() == 0 || s.zeroed(s.bodyOff(), int64(s.bodyLen())) {
 			continue
 		}
-		e := s.entry()
-		e.Meta = s.meta()
-		if s.err != nil || match != nil && !match(e) {
+		r.found = append(r.found, span{s.bodyOff(), int64(s.bodyLen())})
+		if r.size += int64(s.bodyLen()); r.size < wipeBytes && len(r.found) < wipeSpans {
 			continue
 		}
-		if !s.zeroed(s.bodyOff(), int64(s.bodyLen())) {
-			spans = append(spans, span{s.bodyOff(), int64(s.bodyLen())})
+		if err := r.wipe(s); err != nil {
+			return err
 		}
 	}
-	if s.err != nil || len(spans) == 0 {
-		return 0, s.err
+	if s.err != nil {
+		return s.err
 	}
-	if err := j.noteErase(name, spans); err != nil {
-		return 0, err
+	return r.wipe(s)
+}
+
+func (r *eraser) wants(s *scanner) bool {
+	if r.match == nil {
+		return true
 	}
-	if err := wipe(s.f, spans); err != nil {
-		return 0, err
+	e := s.entry()
+	e.Meta = s.meta()
+	return s.err == nil && r.match(e)
+}
+
+// wipe erases what was found, and rests.
+func (r *eraser) wipe(s *scanner) error {
+	if len(r.found) > 0 {
+		if err := r.j.noteErase(s.name, r.found); err != nil {
+			return err
+		}
+		if err := wipe(s.f, r.found); err != nil {
+			return err
+		}
+		if err := r.j.forgetErase(); err != nil {
+			return err
+		}
+		r.bodies += len(r.found)
+		r.found, r.size = r.found[:0], 0
 	}
-	return len(spans), j.forgetErase()
+	t := time.NewTimer(r.rests * time.Since(r.since))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.ctx.Done():
+		return r.ctx.Err()
+	}
+	r.since = time.Now()
+	return nil
 }
 
 // zeroed says whether a range holds nothing but zeros.

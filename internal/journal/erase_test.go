@@ -24,10 +24,10 @@ func TestErase(t *testing.T) {
 			}
 		}
 		user1 := func(e journal.Entry) bool { return string(e.Meta) == "user 1" }
-		if n, err := j.Erase(5, 15, user1); n != 5 || err != nil {
+		if n, err := j.Erase(t.Context(), 5, 15, user1); n != 5 || err != nil {
 			t.Fatalf("erased %d, %v, want 5", n, err)
 		}
-		if n, err := j.Erase(5, 15, user1); n != 0 || err != nil {
+		if n, err := j.Erase(t.Context(), 5, 15, user1); n != 0 || err != nil {
 			t.Fatalf("erased %d again, %v", n, err)
 		}
 		for e, err := range journal.Read(o.FS, o.Dir, 1) {
@@ -40,7 +40,7 @@ func TestErase(t *testing.T) {
 				t.Fatalf("load entry %d: got %d, %v", e.Seq, again.Seq, err)
 			}
 		}
-		if n, err := j.Erase(0, 1<<63, nil); n != 15 || err != nil {
+		if n, err := j.Erase(t.Context(), 0, 1<<63, nil); n != 15 || err != nil {
 			t.Fatalf("erased %d, %v, want the other 15", n, err)
 		}
 		r, err := journal.Verify(o.FS, o.Dir)
@@ -70,7 +70,7 @@ func TestEraseCrash(t *testing.T) {
 				j.Append(2, nil, bytes.Repeat([]byte("secret"), 500), nil)
 			}
 			crashAt(d, n, 1000)
-			_, err := j.Erase(0, 100, nil)
+			_, err := j.Erase(t.Context(), 0, 100, nil)
 			finished = err == nil
 			j.Close()
 			d.Crash()
@@ -109,11 +109,11 @@ func TestEraseError(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := j.Erase(0, 100, nil); err == nil {
+	if _, err := j.Erase(t.Context(), 0, 100, nil); err == nil {
 		t.Fatal("no error")
 	}
 	d.Hook(nil)
-	if _, err := j.Erase(0, 100, nil); err != nil {
+	if _, err := j.Erase(t.Context(), 0, 100, nil); err != nil {
 		t.Fatal(err)
 	}
 	d.Crash()
@@ -163,7 +163,7 @@ func TestVerifyBesideErase(t *testing.T) {
 	go func() {
 		defer close(done)
 		for i := range uint64(n) {
-			if _, err := j.Erase(i+1, i+1, nil); err != nil {
+			if _, err := j.Erase(t.Context(), i+1, i+1, nil); err != nil {
 				t.Error(err)
 			}
 		}

@@ -22,6 +22,7 @@ type flusher struct {
 	fresh bool // its name and header are not durable yet
 	lead  []byte
 	sync  uint64
+	began int64 // time of the segment's first frame
 	end   int64 // where the next commit goes
 
 	seq   uint64 // last sealed frame
@@ -31,7 +32,7 @@ type flusher struct {
 	spare *batch
 	tick  *time.Ticker
 
-	began time.Time   // of the last commit
+	begun time.Time   // when the last commit began
 	crowd int         // how many waited for it
 	pause *time.Timer // of pace
 
@@ -104,14 +105,14 @@ const commitPace = time.Millisecond
 
 func (j *Journal) pace() {
 	fl := &j.fl
-	if wait := commitPace - time.Since(fl.began); fl.crowd > 1 && wait > 0 {
+	if wait := commitPace - time.Since(fl.begun); fl.crowd > 1 && wait > 0 {
 		fl.pause.Reset(wait)
 		select {
 		case <-fl.pause.C:
 		case <-j.quit:
 		}
 	}
-	fl.began = time.Now()
+	fl.begun = time.Now()
 }
 
 // commit makes the next batch durable and wakes its waiters. It is false when
@@ -217,7 +218,7 @@ func noFiles(err error) bool {
 func (j *Journal) roll(buf []byte) error {
 	fl := &j.fl
 	if fl.file != nil {
-		if fl.end+int64(len(buf)) <= j.o.SegmentBytes {
+		if fl.end+int64(len(buf)) <= j.o.SegmentBytes && frameTime(buf)-fl.began < int64(j.o.SegmentAge) {
 			return nil
 		}
 		if err := fl.file.Close(); err != nil {
@@ -227,7 +228,7 @@ func (j *Journal) roll(buf []byte) error {
 	}
 	var marker [8]byte
 	rand.Read(marker[:])
-	fl.fresh, fl.end, fl.sync = true, 0, be.Uint64(marker[:])
+	fl.fresh, fl.end, fl.sync, fl.began = true, 0, be.Uint64(marker[:]), frameTime(buf)
 	h := header{version: version, first: fl.seq + 1, sync: fl.sync, prev: fl.chain}
 	fl.names = append(fl.names, segmentName(h.first))
 	fl.sizes = append(fl.sizes, 0)
@@ -338,6 +339,16 @@ func (j *Journal) trim() {
 	}
 }
 
+// forget drops the segments that Retain deleted.
+func (fl *flusher) forget(oldest uint64) {
+	for len(fl.names) > 1 {
+		if first, _ := segmentFirst(fl.names[0]); first >= oldest {
+			return
+		}
+		fl.names, fl.sizes = fl.names[1:], fl.sizes[1:]
+	}
+}
+
 func sum(sizes []int64) (n int64) {
 	for _, s := range sizes {
 		n += s
@@ -348,6 +359,7 @@ func sum(sizes []int64) (n int64) {
 // publish brings Stats up to date.
 func (j *Journal) publish(commits uint64) {
 	fl := &j.fl
+	fl.forget(j.oldest.Load())
 	j.statsMu.Lock()
 	defer j.statsMu.Unlock()
 	s := &j.stats

@@ -19,6 +19,7 @@ type Options struct {
 	FS  FS     // OSFS
 
 	SegmentBytes int64         // a new segment starts when a commit would make it longer than this: 64 MiB
+	SegmentAge   time.Duration // or when it began this long ago, so that retention need not wait for it: 24 h
 	QueueBytes   int64         // what may wait for the disk, frames' overhead included: 64 MiB
 	MaxWait      time.Duration // how long Append waits: 1 s
 	MaxBytes     int64         // oldest segments are deleted to keep below this; 0 keeps all
@@ -50,6 +51,7 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	setDefault(&o.SegmentBytes, 64<<20)
+	setDefault(&o.SegmentAge, 24*time.Hour)
 	setDefault(&o.QueueBytes, 64<<20)
 	setDefault(&o.MaxWait, time.Second)
 	setDefault(&o.BallastBytes, 64<<20)
@@ -68,11 +70,13 @@ func setDefault[T int | int64 | time.Duration](v *T, d T) {
 	}
 }
 
-// Kind says what a frame is. All but KindSnapshot belong to the caller.
+// Kind says what a frame is. All but these two belong to the caller.
 type Kind uint8
 
-// KindSnapshot is the kind of the frame that Options.Snapshot fills.
-const KindSnapshot Kind = 1
+const (
+	KindSnapshot Kind = 1   // filled by Options.Snapshot
+	KindDeleted  Kind = 255 // tells which segments Retain is about to delete
+)
 
 // Entry is one frame.
 type Entry struct {
@@ -143,7 +147,8 @@ type Journal struct {
 	level atomic.Uint32 // a Level
 	since atomic.Int64  // when the commit under way began, Unix nanoseconds; 0: none
 
-	eraseMu sync.Mutex // one erasure at a time
+	eraseMu sync.Mutex    // one erasure or deletion at a time
+	oldest  atomic.Uint64 // first frame of the oldest segment that Retain left; 0: it deleted none
 
 	statsMu sync.Mutex
 	stats   Stats

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,11 +23,26 @@ type Report struct {
 	Head     [32]byte  // chain of the last frame, to compare with one pinned elsewhere
 	Tail     int64     // bytes at the very end that are no whole commit
 	Damage   []*Damage // everything that is wrong and that no crash explains
+
+	// What retention says that it deleted: the frames up to Deleted, all older
+	// than Before; 0: nothing. Where First is larger than Deleted+1, the frames
+	// between went without a word, as Options.MaxBytes deletes them.
+	Deleted uint64
+	Before  time.Time
 }
 
 // OK says that the chain holds and all bodies are whole or erased. A crash can
 // leave a Tail; only until the journal is opened the next time, which cuts it.
 func (r *Report) OK() bool { return len(r.Damage) == 0 }
+
+// Unexplained counts the oldest frames that are gone and of which no retention
+// tells. In a journal without MaxBytes somebody took them.
+func (r *Report) Unexplained() uint64 {
+	if r.First <= r.Deleted+1 {
+		return 0
+	}
+	return r.First - r.Deleted - 1
+}
 
 // String says it in words.
 func (r *Report) String() string {
@@ -38,8 +54,14 @@ func (r *Report) String() string {
 			r.Segments, r.Bytes, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339))
 		fmt.Fprintf(&b, "%d bodies are whole, %d are erased.\n", r.Bodies, r.Erased)
 	}
-	if r.First > 1 {
-		fmt.Fprintf(&b, "Frames 1 to %d are no longer kept; the chain is checked from frame %d on.\n", r.First-1, r.First)
+	switch {
+	case r.First <= 1:
+	case r.Unexplained() == 0:
+		fmt.Fprintf(&b, "Frames 1 to %d were deleted by retention, as all of them were older than %s; the chain is checked from frame %d on.\n",
+			r.First-1, r.Before.Format(time.RFC3339), r.First)
+	default:
+		fmt.Fprintf(&b, "Frames %d to %d are no longer kept, and no retention says that it deleted them; the chain is checked from frame %d on.\n",
+			r.Deleted+1, r.First-1, r.First)
 	}
 	if r.Tail > 0 {
 		fmt.Fprintf(&b, "The last %d bytes are no whole commit: one that a crash interrupted or that is being written now, "+
@@ -155,6 +177,13 @@ func (v *verifier) count(s *scanner) {
 		r.First, r.From = s.seq, unixTime(s.time)
 	}
 	r.To = unixTime(s.time)
+	if s.kind == KindDeleted {
+		var told deletion
+		if err := json.Unmarshal(s.meta(), &told); err != nil {
+			v.found(s.damage(s.frame.off, 0, "frame %d does not tell what retention deleted", s.seq))
+		}
+		r.Deleted, r.Before = told.Last, told.Before
+	}
 	switch s.body() {
 	case whole:
 		r.Bodies++
