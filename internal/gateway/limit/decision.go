@@ -7,10 +7,13 @@ import (
 )
 
 // Decision is what the limits say to one call: where each bucket that it
-// belongs to stands, after what the call took.
+// belongs to stands, after what the call took. Limits that only flag or observe
+// are not in it, since callers are told what is.
 type Decision struct {
 	Buckets  []Bucket // by name of the limit
 	Tightest int      // index of the bucket that refused, or has the smallest part left
+
+	held *reservation
 }
 
 // Bucket is how one limit stands for one caller.
@@ -19,7 +22,7 @@ type Bucket struct {
 	Max       int64
 	Used      int64
 	Remaining int64         // never negative
-	Reset     time.Duration // until Remaining starts to grow; 0 when nothing is used
+	Reset     time.Duration // until Remaining starts to grow; 0 when nothing is used, and for concurrency
 
 	rule *rule
 }
@@ -27,23 +30,42 @@ type Bucket struct {
 // Applies reports whether any limit counts the call.
 func (d Decision) Applies() bool { return len(d.Buckets) > 0 }
 
-// decide describes claims; refused is the one that refused, or -1.
-func decide(claims []claim, refused int) Decision {
-	d := Decision{Buckets: make([]Bucket, len(claims)), Tightest: refused}
-	for i := range claims {
-		c := &claims[i]
-		b := &d.Buckets[i]
-		*b = Bucket{Limit: c.rule.Name, Max: c.rule.Max, Used: c.used, Remaining: max(0, c.rule.Max-c.used), rule: c.rule}
-		if c.used > 0 {
-			b.Reset = time.Duration(c.shard.buckets[c.key].frees(c.rule.Window, c.slot, c.used-1) - c.at)
+// Free says that neither d, the call's Amounts nor its result's Settled are used
+// any more, so that their memory can serve another call. Calling it is a saving,
+// not a duty; of a call that is open it frees nothing. A copy of d must not be
+// freed too.
+func (d *Decision) Free() {
+	if d.held != nil {
+		d.held.free()
+	}
+	*d = Decision{}
+}
+
+// decide describes the last attempt.
+func (r *reservation) decide() Decision {
+	d := Decision{Tightest: -1, held: r}
+	if r.down != nil {
+		return d // nobody knows
+	}
+	for i := range r.claims {
+		c := &r.claims[i]
+		if c.rule.soft {
+			continue
 		}
+		b := Bucket{Limit: c.rule.Name, Max: c.rule.Max, Used: c.used, Remaining: max(0, c.rule.Max-c.used), Reset: c.reset, rule: c.rule}
 		if c.full {
-			b.Remaining, b.Reset = 0, time.Duration(c.frees-c.at)
+			b.Remaining, b.Reset = 0, c.wait
 		}
-		if refused < 0 && (d.Tightest < 0 || b.left() < d.Buckets[d.Tightest].left()) {
-			d.Tightest = i
+		if c.rule.lease() {
+			b.Reset = 0
+		}
+		r.buckets = append(r.buckets, b)
+		last := len(r.buckets) - 1
+		if i == r.refused || r.refused < 0 && (d.Tightest < 0 || b.left() < r.buckets[d.Tightest].left()) {
+			d.Tightest = last
 		}
 	}
+	d.Buckets, d.Tightest = r.buckets, max(0, d.Tightest)
 	return d
 }
 
@@ -63,7 +85,7 @@ func (d Decision) SetHeaders(h http.Header) {
 		return
 	}
 	// One text and one slice carry all values.
-	var stack [512]byte
+	var stack [1024]byte
 	b := stack[:0]
 	for i := range d.Buckets {
 		if i > 0 {
@@ -97,7 +119,11 @@ func (d Decision) SetHeaders(h http.Header) {
 
 func (b *Bucket) appendState(dst []byte) []byte {
 	dst = append(append(dst, b.rule.quoted...), ";r="...)
-	dst = append(strconv.AppendInt(dst, b.Remaining, 10), ";t="...)
+	dst = strconv.AppendInt(dst, b.Remaining, 10)
+	if b.rule.lease() {
+		return dst // nobody knows when
+	}
+	dst = append(dst, ";t="...)
 	return strconv.AppendInt(dst, b.resetSeconds(), 10)
 }
 

@@ -42,6 +42,12 @@ func perUser(name string, max int64, w limit.Window) limit.Limit {
 	return limit.Limit{Name: name, Per: []string{"user"}, Measure: "requests", Max: max, Window: w}
 }
 
+// basic are two limits on requests, one that slides and one of the calendar.
+var basic = []limit.Limit{
+	perUser("requests", 100, minute),
+	{Name: "chat-day", Per: []string{"user"}, Measure: "requests", Max: 50, Window: limit.Day, Match: limit.Match{Schemes: []call.Scheme{call.Token}}},
+}
+
 const minute = limit.Window(time.Minute)
 
 var lastID int
@@ -62,13 +68,13 @@ func counts(l *limit.Limiter, now time.Time) map[string]int64 {
 }
 
 func TestReserve(t *testing.T) {
-	l := newLimiter(t, noon, limit.Shipped...)
+	l := newLimiter(t, noon, basic...)
 	ann := newCall("ann")
 	d, ref := l.Reserve(ctx, ann, noon)
 	if ref != nil {
 		t.Fatal(ref)
 	}
-	ignore := cmpopts.IgnoreUnexported(limit.Bucket{})
+	ignore := cmpopts.IgnoreUnexported(limit.Bucket{}, limit.Decision{})
 	want := limit.Decision{Tightest: 0, Buckets: []limit.Bucket{
 		{Limit: "chat-day", Max: 50, Used: 1, Remaining: 49, Reset: 12 * time.Hour},
 		{Limit: "requests", Max: 100, Used: 1, Remaining: 99, Reset: 61 * time.Second},
@@ -488,7 +494,7 @@ func TestKeys(t *testing.T) {
 
 // TestHeaders is L16, and the form of each header.
 func TestHeaders(t *testing.T) {
-	l := newLimiter(t, noon, limit.Shipped...)
+	l := newLimiter(t, noon, basic...)
 	now := noon
 	var all []string
 	for i := range 52 {
@@ -537,10 +543,10 @@ func TestStatus(t *testing.T) {
 	per := []string{"user"}
 	midnight, free := noon.Add(12*time.Hour), noon.Add(61*time.Second)
 	want := []limit.Row{
-		{Limit: "day", Per: per, Key: "ann", Max: 3, Used: 1, Reserved: 1, ResetsAt: midnight},
-		{Limit: "day", Per: per, Key: "bob", Max: 3, Used: 0, Reserved: 1, ResetsAt: midnight},
-		{Limit: "rate", Per: per, Key: "ann", Max: 9, Used: 1, Reserved: 1, ResetsAt: free},
-		{Limit: "rate", Per: per, Key: "bob", Max: 9, Used: 0, Reserved: 1, ResetsAt: free},
+		{Limit: "day", Per: per, Key: "ann", Measure: "requests", Max: 3, Used: 1, Reserved: 1, ResetsAt: midnight},
+		{Limit: "day", Per: per, Key: "bob", Measure: "requests", Max: 3, Used: 0, Reserved: 1, ResetsAt: midnight},
+		{Limit: "rate", Per: per, Key: "ann", Measure: "requests", Max: 9, Used: 1, Reserved: 1, ResetsAt: free},
+		{Limit: "rate", Per: per, Key: "bob", Measure: "requests", Max: 9, Used: 0, Reserved: 1, ResetsAt: free},
 	}
 	if diff := cmp.Diff(want, l.Status(noon)); diff != "" {
 		t.Error(diff)
@@ -600,21 +606,25 @@ func TestMerge(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	for want, edit := range map[string]func(l *limit.Limit){
-		`measure "tokens" is not available`: func(l *limit.Limit) { l.Measure = "tokens" },
-		`per "country" is not available`:    func(l *limit.Limit) { l.Per = []string{"country"} },
-		"per is missing":                    func(l *limit.Limit) { l.Per = nil },
-		"max 0":                             func(l *limit.Limit) { l.Max = 0 },
-		"max -1":                            func(l *limit.Limit) { l.Max = -1 },
-		"max 9223372036854775807":           func(l *limit.Limit) { l.Max = math.MaxInt64 },
-		"window":                            func(l *limit.Limit) { l.Window = 0 },
-		"window is":                         func(l *limit.Limit) { l.Window = limit.Window(time.Millisecond) },
-		"window is not":                     func(l *limit.Limit) { l.Window = limit.Window(32 * 24 * time.Hour) },
-		"window is not day":                 func(l *limit.Limit) { l.Window = -3 },
-		`action "wait"`:                     func(l *limit.Limit) { l.Action = "wait" },
-		`refuse_as "no"`:                    func(l *limit.Limit) { l.RefuseAs = "no" },
-		"name":                              func(l *limit.Limit) { l.Name = `a"b` },
-		"name is":                           func(l *limit.Limit) { l.Name = "" },
-		"model pattern":                     func(l *limit.Limit) { l.Match.Models = []string{"["} },
+		`measure "words" is not available`: func(l *limit.Limit) { l.Measure = "words" },
+		`per "colour" is not available`:    func(l *limit.Limit) { l.Per = []string{"colour"} },
+		"max 257 is more":                  func(l *limit.Limit) { l.Measure, l.Max = "models", 257 },
+		"wait is not":                      func(l *limit.Limit) { l.Action = limit.Wait },
+		`on_store_error "no"`:              func(l *limit.Limit) { l.OnStoreError = "no" },
+		`mode "no"`:                        func(l *limit.Limit) { l.Mode = "no" },
+		"per is missing":                   func(l *limit.Limit) { l.Per = nil },
+		"max 0":                            func(l *limit.Limit) { l.Max = 0 },
+		"max -1":                           func(l *limit.Limit) { l.Max = -1 },
+		"max 9223372036854775807":          func(l *limit.Limit) { l.Max = math.MaxInt64 },
+		"window":                           func(l *limit.Limit) { l.Window = 0 },
+		"window is":                        func(l *limit.Limit) { l.Window = limit.Window(time.Millisecond) },
+		"window is not":                    func(l *limit.Limit) { l.Window = limit.Window(32 * 24 * time.Hour) },
+		"window is not day":                func(l *limit.Limit) { l.Window = -3 },
+		`action "no"`:                      func(l *limit.Limit) { l.Action = "no" },
+		`refuse_as "no"`:                   func(l *limit.Limit) { l.RefuseAs = "no" },
+		"name":                             func(l *limit.Limit) { l.Name = `a"b` },
+		"name is":                          func(l *limit.Limit) { l.Name = "" },
+		"model pattern":                    func(l *limit.Limit) { l.Match.Models = []string{"["} },
 	} {
 		l := perUser("x", 1, minute)
 		edit(&l)
@@ -653,34 +663,102 @@ func TestParseWindow(t *testing.T) {
 	}
 }
 
+// eight are limits of every kind that one call belongs to, never reached.
+func eight() []limit.Limit {
+	all := []limit.Limit{
+		{Name: "a-day", Measure: "requests", Per: []string{"user"}, Window: limit.Day},
+		{Name: "b-requests", Measure: "requests", Per: []string{"user"}, Window: minute},
+		{Name: "c-tokens", Measure: "tokens", Per: []string{"user", "model"}, Window: minute},
+		{Name: "d-slots", Measure: "concurrency", Per: []string{"user"}},
+		{Name: "e-models", Measure: "models", Per: []string{"user"}, Window: 10 * minute},
+		{Name: "f-spend", Measure: "usd", Per: []string{"key"}, Window: limit.Month},
+		{Name: "g-ip", Measure: "requests", Per: []string{"ip"}, Window: minute},
+		{Name: "h-everyone", Measure: "usd", Per: []string{"everyone"}, Window: limit.Window(time.Hour), Action: limit.Flag},
+	}
+	for i := range all {
+		if all[i].Max = 1e15; all[i].Measure == "models" {
+			all[i].Max = 8
+		}
+	}
+	return all
+}
+
+// claude is a model with a price, whose output tokens burn five of a quota.
+var claude = model.Ref{ID: "anthropic.claude-test", Model: &model.Model{ID: "anthropic.claude-test", Family: "claude",
+	Price: model.Price{Input: 3_000_000_000, Output: 15_000_000_000, Known: true, OutputBurn: 5}}}
+
+// modelCall is another call of a model: 100 tokens in at most, 200 out.
+func modelCall(user string) *call.Call {
+	c := newCall(user)
+	c.Principal.Key, c.IP = call.KeyID("KEY"+user), netip.MustParseAddr("192.0.2.1")
+	c.Model, c.InputEstimate, c.MaxTokens, c.Answers = claude, 100, 200, 1
+	return c
+}
+
 func TestAllocations(t *testing.T) {
-	l := newLimiter(t, noon, limit.Merge(limit.Shipped, []limit.Limit{perUser("requests", 1e15, minute), perUser("chat-day", 1e15, limit.Day)})...)
-	c, r, h := newCall("ann"), &call.Result{Worked: true}, make(http.Header)
+	l := newLimiter(t, noon, eight()...)
+	c, r, h := modelCall("ann"), &call.Result{Worked: true, Cost: 5, Usage: call.Usage{Input: 50, Output: 60}}, make(http.Header)
+	now := noon
+	reserve := func() {
+		now = now.Add(1700 * time.Millisecond) // slots come and go
+		d, ref := l.Reserve(ctx, c, now)
+		if ref != nil || len(c.Amounts) != 8 {
+			t.Fatal(ref, c.Amounts)
+		}
+		l.Settle(c, r, now)
+		d.Free()
+	}
+	for range 1000 {
+		reserve()
+	}
+	if n := testing.AllocsPerRun(1000, reserve); n > 0 {
+		t.Errorf("a call costs %v allocations, want none", n)
+	}
 	if n := testing.AllocsPerRun(1000, func() {
-		d, _ := l.Reserve(ctx, c, noon)
+		d, _ := l.Reserve(ctx, c, now)
 		d.SetHeaders(h)
-		l.Settle(c, r, noon)
-	}); n > 5 {
-		t.Errorf("a call costs %v allocations, want 5: amounts, decision, settled, header text and values", n)
+		l.Settle(c, r, now)
+		d.Free()
+	}); n > 2 {
+		t.Errorf("headers cost %v allocations, want 2: text and values", n)
 	}
 }
 
-func BenchmarkReserveSettle(b *testing.B) {
-	l := newLimiter(b, noon, limit.Merge(limit.Shipped, []limit.Limit{perUser("requests", 1e15, minute), perUser("chat-day", 1e15, limit.Day)})...)
-	c, r := newCall("5b1f4a52-0000-4000-8000-000000000000"), &call.Result{Worked: true}
-	now := noon
-	b.ReportAllocs()
-	for b.Loop() {
-		now = now.Add(time.Millisecond)
-		if _, ref := l.Reserve(ctx, c, now); ref != nil {
+func benchmarkAdmit(b *testing.B, keys int) {
+	l := newLimiter(b, noon, eight()...)
+	calls := make([]*call.Call, keys)
+	for i := range calls {
+		c := modelCall(fmt.Sprintf("5b1f4a52-0000-4000-8000-%012d", i))
+		c.IP = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		calls[i] = c
+	}
+	r := &call.Result{Worked: true, Cost: 5, Usage: call.Usage{Input: 50, Output: 60}}
+	now, i := noon, 0
+	admit := func() {
+		now, i = now.Add(time.Microsecond), i+1
+		c := calls[i*7919%keys]
+		d, ref := l.Reserve(ctx, c, now)
+		if ref != nil {
 			b.Fatal(ref)
 		}
 		l.Settle(c, r, now)
+		d.Free()
+	}
+	for range 2 * keys {
+		admit()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		admit()
 	}
 }
 
+// Both include Settle.
+func BenchmarkAdmit8Hot(b *testing.B)      { benchmarkAdmit(b, 1) }
+func BenchmarkAdmit8Keys100k(b *testing.B) { benchmarkAdmit(b, 100_000) }
+
 func BenchmarkSetHeaders(b *testing.B) {
-	l := newLimiter(b, noon, limit.Shipped...)
+	l := newLimiter(b, noon, basic...)
 	d, _ := l.Reserve(ctx, newCall("ann"), noon)
 	h := make(http.Header)
 	b.ReportAllocs()

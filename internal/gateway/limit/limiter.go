@@ -9,20 +9,49 @@ import (
 	"time"
 
 	"gatehouse/internal/call"
+	"gatehouse/internal/store"
 )
 
 // Options are what a Limiter is made of.
 type Options struct {
-	Limits  []Limit
-	MaxKeys int       // buckets a limit keeps, about; 0: a million
-	Start   time.Time // when this process began; zero: now
+	Limits     []Limit
+	MaxKeys    int           // buckets a limit keeps, about; 0: a million
+	Start      time.Time     // when this process began; zero: now
+	Longest    time.Duration // that a call can last, after which its slot is free whatever happens; 0: an hour
+	MaxWaiters int           // calls that wait for room at once; beyond, they are refused; 0: 1,024
+	Alert      func(Alert)   // called when a fraction of a limit is reached, on a goroutine of its own; nil: not
+
+	Shared       store.Counts  // counts that several gateways share; nil: each has its own
+	Replicas     func() int    // how many gateways share it, for limits whose OnStoreError is local_share; nil: one
+	StoreTimeout time.Duration // longest wait for the shared store; 0: 100 ms
+	LeaseTTL     time.Duration // after which the shared store frees the slots of a gateway that died; 0: 30 s
+}
+
+func (o *Options) defaults() {
+	or(&o.MaxKeys, 1<<20)
+	or(&o.Longest, time.Hour)
+	or(&o.MaxWaiters, 1024)
+	or(&o.StoreTimeout, 100*time.Millisecond)
+	or(&o.LeaseTTL, 30*time.Second)
+	if o.Start.IsZero() {
+		o.Start = time.Now()
+	}
+	if o.Replicas == nil {
+		o.Replicas = func() int { return 1 }
+	}
+}
+
+func or[T int | time.Duration](v *T, byDefault T) {
+	if *v <= 0 {
+		*v = byDefault
+	}
 }
 
 // Limiter holds the limits, their counts, and the reservations of open calls.
 // It is safe for concurrent use.
 type Limiter struct {
-	maxKeys int
-	start   time.Time
+	o      Options
+	shared *shared // nil: there is no shared store
 
 	// mu is held for reading while counts or reservations change, and for
 	// writing while they must stand still together.
@@ -31,30 +60,36 @@ type Limiter struct {
 	seed  maphash.Seed
 	open  [shardCount]openCalls
 
+	waiting  waiting
+	alerting alerting
+
 	snapshotSize int // of the last one
 }
 
-// openCalls are what the limits hold for calls that have not ended, by id.
-type openCalls struct {
-	mu    sync.Mutex
-	calls map[string][]call.Amount
-}
-
-// New returns a Limiter, or all that is wrong with the limits.
+// New returns a Limiter, or all that is wrong with the limits. One with a
+// shared store must be closed.
 func New(o Options) (*Limiter, error) {
-	l := &Limiter{maxKeys: o.MaxKeys, start: o.Start, seed: maphash.MakeSeed()}
-	if l.maxKeys <= 0 {
-		l.maxKeys = 1 << 20
-	}
-	if l.start.IsZero() {
-		l.start = time.Now()
-	}
+	o.defaults()
+	l := &Limiter{o: o, seed: maphash.MakeSeed()}
 	var err error
-	l.rules, err = compile(o.Limits, l.maxKeys)
+	l.rules, err = compile(o.Limits, &l.o)
 	if err != nil {
 		return nil, err
 	}
+	if o.Shared != nil {
+		l.shared = newShared(l)
+	}
 	return l, nil
+}
+
+// Close stops what runs for the shared store, after telling it of calls that
+// have ended, for which it waits no longer than ctx. Nothing may be asked of
+// the limiter any more.
+func (l *Limiter) Close(ctx context.Context) error {
+	if l.shared == nil {
+		return nil
+	}
+	return l.shared.close(ctx)
 }
 
 // at is the moment now as a window counts it: the calendar follows the clock,
@@ -63,218 +98,101 @@ func (l *Limiter) at(w Window, now time.Time) int64 {
 	if w < 0 {
 		return now.UnixNano()
 	}
-	return l.start.UnixNano() + int64(now.Sub(l.start))
-}
-
-// claim is one bucket's part in a reservation.
-type claim struct {
-	rule  *rule
-	key   string
-	n     int64
-	at    int64
-	shard *shard
-	slot  int64 // the present slot of the bucket
-	used  int64 // in the window that ends there
-	frees int64 // when refused, the moment from which n would fit; otherwise 0
-	full  bool  // refused for want of room for the key
+	return l.o.Start.UnixNano() + int64(now.Sub(l.o.Start))
 }
 
 // Reserve takes what c may come to from every bucket it belongs to, or nothing
 // from any. now must be the present time: counting at an earlier one would let
 // a caller who sends a head early and the body late slip between windows.
-// Reserve sets c.Amounts. A second Reserve of an open call takes nothing more.
+// Reserve sets c.Amounts, and c.Notes where a limit that only flags or observes
+// is full. A second Reserve of an open call takes nothing more.
+//
+// When only limits with action wait refuse, Reserve waits for room, as long as
+// the shortest of them says, and no longer than ctx.
 func (l *Limiter) Reserve(ctx context.Context, c *call.Call, now time.Time) (Decision, *call.Refusal) {
 	if c.Principal == nil {
 		return Decision{}, call.Internal.With("limit: call has no principal")
 	}
+	r := l.attempt(ctx, c, now)
+	if r.refused >= 0 && r.patience() > 0 {
+		r = l.wait(ctx, c, r)
+	}
+	switch {
+	case r.down != nil:
+		return r.decide(), r.down
+	case r.refused >= 0:
+		return r.decide(), r.claims[r.refused].refusal(now)
+	}
+	c.Amounts = r.held[:r.admitted:r.admitted]
+	r.note(c, now)
+	return r.decide(), nil
+}
+
+// attempt asks once, of the shared store when there is one.
+func (l *Limiter) attempt(ctx context.Context, c *call.Call, now time.Time) *reservation {
+	r := newReservation()
+	if l.shared != nil {
+		l.shared.attempt(ctx, r, c, now)
+		return r
+	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	o := l.opened(c.ID)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-
-	var stack [8]claim
-	claims := l.claims(stack[:0], c, now)
-	lock(claims)
-	defer unlock(claims)
-	held, again := o.calls[c.ID]
-	if again {
-		claims = look(claims, 0)
-	} else {
-		claims = look(claims, 1)
-		if i := worst(claims); i >= 0 {
-			return decide(claims, i), claims[i].refusal()
-		}
-		held = take(claims)
-		o.hold(c.ID, held)
-	}
-	c.Amounts = held
-	return decide(claims, -1), nil
-}
-
-// claims lists the buckets of c, in the order in which they are locked.
-func (l *Limiter) claims(claims []claim, c *call.Call, now time.Time) []claim {
-	for _, r := range l.rules {
-		key := r.key(c)
-		if key == "" {
-			continue
-		}
-		claims = append(claims, claim{rule: r, key: key, n: r.measure.ask(c), at: l.at(r.Window, now), shard: r.counts.shard(key)})
-	}
-	return claims
-}
-
-func lock(claims []claim) {
-	for i := range claims {
-		claims[i].shard.mu.Lock()
-	}
-}
-
-func unlock(claims []claim) {
-	for i := range claims {
-		claims[i].shard.mu.Unlock()
-	}
-}
-
-// look reads the buckets and finds which would refuse times n more.
-func look(claims []claim, times int64) []claim {
-	for i := range claims {
-		c := &claims[i]
-		c.n *= times
-		w := c.rule.Window
-		b := c.shard.buckets[c.key]
-		if b == nil {
-			b = new(bucket)
-			if times > 0 {
-				c.full, c.frees = c.shard.full(w, c.at)
-			}
-		}
-		c.slot = b.now(w, c.at)
-		c.used = b.used(w, c.slot)
-		if c.used+c.n > c.rule.Max {
-			c.frees = b.frees(w, c.slot, c.rule.Max-c.n)
-		}
-	}
-	return claims
-}
-
-// worst returns the refusing claim that takes longest to fit, or -1.
-func worst(claims []claim) int {
-	found, longest := -1, int64(0)
-	for i := range claims {
-		c := &claims[i]
-		if c.frees == 0 {
-			continue
-		}
-		if wait := c.frees - c.at; found < 0 || wait > longest {
-			found, longest = i, wait
-		}
-	}
-	return found
-}
-
-// take counts all claims and returns them as amounts.
-func take(claims []claim) []call.Amount {
-	amounts := make([]call.Amount, len(claims))
-	for i := range claims {
-		c := &claims[i]
-		w := c.rule.Window
-		c.shard.use(c.key).add(w, c.slot, c.n)
-		c.used += c.n
-		at := c.at
-		if w.index(at) != c.slot {
-			at = w.moment(c.slot) // where it was counted
-		}
-		amounts[i] = call.Amount{Limit: c.rule.Name, Key: c.key, N: c.n, At: at}
-	}
-	return amounts
-}
-
-// refusal tells the caller when to come back, and the operator why.
-func (c *claim) refusal() *call.Refusal {
-	base := call.RateLimited
-	if c.rule.quota && !c.full {
-		base = call.QuotaExceeded
-	}
-	r := base.After(max(time.Duration(c.frees-c.at), time.Second))
-	r.Limit = c.rule.Name
-	r.Detail = "limit " + c.rule.Name + " of " + c.key
-	if c.full {
-		r.Detail = "limit " + c.rule.Name + " has no room for another key"
-	}
+	l.claim(r, c, now)
+	l.take(r, c.ID)
 	return r
 }
 
-// opened returns the part of the open calls that id belongs to.
-func (l *Limiter) opened(id string) *openCalls {
-	return &l.open[maphash.String(l.seed, id)%shardCount]
-}
-
-func (o *openCalls) hold(id string, amounts []call.Amount) {
-	if o.calls == nil {
-		o.calls = make(map[string][]call.Amount)
-	}
-	o.calls[id] = amounts
-}
-
-// eachOpen calls f with what is held for every open call. f must not keep it.
-func (l *Limiter) eachOpen(f func(id string, held []call.Amount)) {
-	for i := range l.open {
-		o := &l.open[i]
-		o.mu.Lock()
-		for id, held := range o.calls {
-			f(id, held)
+// claim lists the buckets of c, in the order in which they are locked.
+func (l *Limiter) claim(r *reservation, c *call.Call, now time.Time) {
+	for _, rule := range l.rules {
+		if !rule.matches(c) {
+			continue
 		}
-		o.mu.Unlock()
+		n := min(rule.ask(c), maxCount)
+		if n <= 0 {
+			continue
+		}
+		if rule.tokens {
+			n = min(n, rule.Max)
+		}
+		start := len(r.keys)
+		r.keys = rule.appendKey(r.keys, c, &r.sketcher)
+		if len(r.keys) > start {
+			r.claims = append(r.claims, l.claimOf(rule, c, r.keys[start:], n, now))
+		}
 	}
 }
 
-// end closes a call and returns what was held for it.
-func (l *Limiter) end(id string) (held []call.Amount, ok bool) {
+func (l *Limiter) claimOf(rule *rule, c *call.Call, key []byte, n int64, now time.Time) claim {
+	x := claim{rule: rule, counts: rule.counts, key: key, n: n, max: rule.Max, force: rule.soft, at: l.at(rule.Window, now)}
+	if rule.counting == store.Distinct {
+		x.item = c.Model.ID
+	}
+	return x
+}
+
+// take counts the claims of r for a call, unless one is refused.
+func (l *Limiter) take(r *reservation, id string) {
 	o := l.opened(id)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	held, ok = o.calls[id]
-	delete(o.calls, id)
-	return held, ok
-}
-
-// Settle makes the reservation of c what the call came to, and sets r.Settled.
-// For a call that is not open it does nothing. A request that did no work goes
-// back to the calendar's windows only. The time is for measures that charge
-// afterwards; counts of requests stay where they were taken.
-func (l *Limiter) Settle(c *call.Call, r *call.Result, _ time.Time) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	held, ok := l.end(c.ID)
-	if !ok {
+	held := o.calls[id]
+	if held != nil {
+		for i := range r.claims {
+			r.claims[i].n = 0
+		}
+	}
+	lock(r.claims)
+	defer unlock(r.claims)
+	if r.refused = look(r.claims); r.refused >= 0 {
 		return
 	}
-	r.Settled = make([]call.Amount, 0, len(held))
-	for _, a := range held {
-		final := a
-		if rule := l.rule(a.Limit); rule != nil {
-			final.N = rule.measure.settle(a.N, rule.Window, r)
-			rule.counts.adjust(a.Key, a.At, final.N-a.N)
-		}
-		if final.N != 0 {
-			r.Settled = append(r.Settled, final)
-		}
+	if held != nil {
+		r.held, r.admitted = append(r.held, held.held...), held.admitted
+		return
 	}
-}
-
-// Release gives back all that is held for c, in every window: it was not
-// admitted after all, and nothing was sent.
-func (l *Limiter) Release(c *call.Call) {
-	l.ReplayResult(c.ID, nil)
-}
-
-func (l *Limiter) rule(name string) *rule {
-	i, ok := slices.BinarySearchFunc(l.rules, name, func(r *rule, name string) int { return strings.Compare(r.Name, name) })
-	if !ok {
-		return nil
-	}
-	return l.rules[i]
+	r.take()
+	o.hold(id, r)
 }
 
 // Replace puts other limits in force. A limit that keeps its name, measure and
@@ -283,7 +201,7 @@ func (l *Limiter) rule(name string) *rule {
 func (l *Limiter) Replace(limits []Limit) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	rules, err := compile(limits, l.maxKeys)
+	rules, err := compile(limits, &l.o)
 	if err != nil {
 		return err
 	}
@@ -297,60 +215,25 @@ func (l *Limiter) Replace(limits []Limit) error {
 }
 
 func (r *rule) inherit(old *rule) {
+	r.similar = old.similar
 	if r.Window == old.Window {
 		r.counts = old.counts
 		return
 	}
 	old.counts.each(func(b *bucket) {
 		for _, s := range b.slots {
-			r.counts.adjust(b.key, old.Window.moment(s.index), s.n)
+			r.counts.adjust(b.key, "", old.Window.moment(s.index), s.n)
+		}
+		for _, x := range b.items {
+			r.counts.adjust(b.key, x.name, old.Window.moment(x.index), x.n)
 		}
 	})
 }
 
-// Row is the state of one bucket. Remaining is Max less Used and Reserved.
-type Row struct {
-	Limit    string    `json:"limit"`
-	Per      []string  `json:"per"`
-	Key      string    `json:"key"` // the values of Per, escaped and joined by ","
-	Max      int64     `json:"max"`
-	Used     int64     `json:"used"`     // by calls that have ended
-	Reserved int64     `json:"reserved"` // by calls that are open
-	Debt     int64     `json:"debt"`     // by how much both are beyond Max
-	ResetsAt time.Time `json:"resets_at"`
-}
-
-// Status lists the buckets that hold something, by limit and key.
-func (l *Limiter) Status(now time.Time) []Row {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	reserved := make(map[[2]string]int64)
-	l.eachOpen(func(_ string, amounts []call.Amount) {
-		for _, a := range amounts {
-			reserved[[2]string{a.Limit, a.Key}] += a.N
-		}
-	})
-	rows := []Row{}
-	for _, r := range l.rules {
-		at := l.at(r.Window, now)
-		r.counts.each(func(b *bucket) {
-			s := b.now(r.Window, at)
-			used := b.used(r.Window, s)
-			if used == 0 {
-				return
-			}
-			held := min(used, reserved[[2]string{r.Name, b.key}])
-			rows = append(rows, Row{
-				Limit: r.Name, Per: r.Per, Key: b.key, Max: r.Max, Used: used - held, Reserved: held, Debt: max(0, used-r.Max),
-				ResetsAt: now.Add(time.Duration(b.frees(r.Window, s, 0) - at)).UTC(),
-			})
-		})
+func (l *Limiter) rule(name string) *rule {
+	i, ok := slices.BinarySearchFunc(l.rules, name, func(r *rule, name string) int { return strings.Compare(r.Name, name) })
+	if !ok {
+		return nil
 	}
-	slices.SortFunc(rows, func(a, b Row) int {
-		if c := strings.Compare(a.Limit, b.Limit); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Key, b.Key)
-	})
-	return rows
+	return l.rules[i]
 }

@@ -311,7 +311,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	const head = "gatehouse limits\x01"
 	for name, bad := range map[string]string{
-		"other version":   "gatehouse limits\x02\x00\x00",
+		"other version":   "gatehouse limits\x03\x00\x00",
 		"trailing":        head + "\x00\x00\x00",
 		"limit twice":     head + "\x02\x01a\x00\x01a\x00\x00",
 		"key twice":       head + "\x01\x01a\x02\x01k\x00\x01k\x00\x00",

@@ -1,25 +1,28 @@
 package limit
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"slices"
 
 	"gatehouse/internal/call"
+	"gatehouse/internal/store"
 )
 
 // A snapshot is binary, and holds counts and open reservations of one moment:
 //
 //	"gatehouse limits" version u8
-//	limits:  count, then each: name, buckets: count, then each: key, slots: count, then each: time, n
-//	calls:   count, then each: id, amounts: count, then each: limit, key, n, time
+//	limits:  count, then each: name, buckets: count, then each: key, slots: count, then each: time, n, item
+//	calls:   count, then each: id, amounts: count, then each: limit, key, n, time, item
 //
 // Counts and lengths are unsigned varints, texts have their length before
 // them, times (Unix nanoseconds) and amounts are signed varints. No limit, key
-// of a limit, or id stands twice.
+// of a limit, or id stands twice. An item is empty but in limits on models.
+// Version 1, which is still read, had none.
 const (
 	snapshotMagic   = "gatehouse limits"
-	snapshotVersion = 1
+	snapshotVersion = 2
 )
 
 // Snapshot returns counts and open reservations as they stand together. While
@@ -34,13 +37,13 @@ func (l *Limiter) Snapshot() []byte {
 		b = r.appendCounts(appendText(b, r.Name))
 	}
 	calls := 0
-	l.eachOpen(func(string, []call.Amount) { calls++ })
+	l.eachOpen(func(string, *reservation) { calls++ })
 	b = binary.AppendUvarint(b, uint64(calls))
-	l.eachOpen(func(id string, held []call.Amount) {
-		b = binary.AppendUvarint(appendText(b, id), uint64(len(held)))
-		for _, a := range held {
+	l.eachOpen(func(id string, r *reservation) {
+		b = binary.AppendUvarint(appendText(b, id), uint64(len(r.held)))
+		for _, a := range r.held {
 			b = appendText(appendText(b, a.Limit), a.Key)
-			b = binary.AppendVarint(binary.AppendVarint(b, a.N), a.At)
+			b = appendText(binary.AppendVarint(binary.AppendVarint(b, a.N), a.At), a.Item)
 		}
 	})
 	l.snapshotSize = len(b)
@@ -50,9 +53,12 @@ func (l *Limiter) Snapshot() []byte {
 func (r *rule) appendCounts(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(r.counts.size()))
 	r.counts.each(func(k *bucket) {
-		b = binary.AppendUvarint(appendText(b, k.key), uint64(len(k.slots)))
+		b = binary.AppendUvarint(appendText(b, k.key), uint64(len(k.slots)+len(k.items)))
 		for _, s := range k.slots {
-			b = binary.AppendVarint(binary.AppendVarint(b, r.Window.moment(s.index)), s.n)
+			b = appendText(binary.AppendVarint(binary.AppendVarint(b, r.Window.moment(s.index)), s.n), "")
+		}
+		for _, x := range k.items {
+			b = appendText(binary.AppendVarint(binary.AppendVarint(b, r.Window.moment(x.index)), x.n), x.name)
 		}
 	})
 	return b
@@ -75,27 +81,46 @@ func (l *Limiter) Restore(snapshot []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range l.rules {
-		r.counts = newCounts(r.Window, l.maxKeys)
+		r.counts = newCounts(r.Window, r.counting, l.o.MaxKeys)
 	}
 	for i := range l.open {
 		l.open[i].calls = nil
 	}
 	for _, c := range counted {
 		if r := l.rule(c.Limit); r != nil {
-			r.counts.adjust(c.Key, l.past(c.At), c.N)
+			l.replay(r, c.Key, c.Item, c.At, c.N)
 		}
 	}
 	for id, amounts := range open {
-		for i := range amounts {
-			amounts[i].At = l.past(amounts[i].At)
-		}
-		l.opened(id).hold(id, amounts)
+		l.opened(id).hold(id, l.recorded(amounts))
 	}
 	return nil
 }
 
+// recorded is a reservation as the journal has it.
+func (l *Limiter) recorded(amounts []call.Amount) *reservation {
+	r := &reservation{held: slices.Clone(amounts), settled: []call.Amount{}, shared: true}
+	for i := range r.held {
+		a := &r.held[i]
+		a.N, a.At = min(max(0, a.N), maxCount), l.past(a.At)
+	}
+	return r
+}
+
+// replay counts what was counted before. A key of similar_prompt brings the
+// prompt that others are compared with back too.
+func (l *Limiter) replay(r *rule, key, item string, at, n int64) {
+	if (r.counting == store.Distinct) != (item != "") {
+		return // another measure went by the name
+	}
+	if r.similar != nil {
+		r.similar.learn(key)
+	}
+	r.counts.adjust(key, item, l.past(at), n)
+}
+
 // past bounds the time of something that happened before this process began.
-func (l *Limiter) past(at int64) int64 { return min(at, l.start.UnixNano()) }
+func (l *Limiter) past(at int64) int64 { return min(at, l.o.Start.UnixNano()) }
 
 // ReplayAdmit counts a recorded reservation at the times it was taken at, and
 // opens it. A call that is open already is skipped: the snapshot counted it.
@@ -105,15 +130,13 @@ func (l *Limiter) ReplayAdmit(callID string, amounts []call.Amount) {
 	o := l.opened(callID)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, ok := o.calls[callID]; ok {
+	if o.calls[callID] != nil {
 		return
 	}
-	held := slices.Clone(amounts)
-	for i := range held {
-		a := &held[i]
-		a.At = l.past(a.At)
-		if r := l.rule(a.Limit); r != nil && a.N > 0 {
-			r.counts.adjust(a.Key, a.At, a.N)
+	held := l.recorded(amounts)
+	for _, a := range held.held {
+		if r := l.rule(a.Limit); r != nil {
+			l.replay(r, a.Key, a.Item, a.At, a.N)
 		}
 	}
 	o.hold(callID, held)
@@ -124,59 +147,53 @@ func (l *Limiter) ReplayAdmit(callID string, amounts []call.Amount) {
 func (l *Limiter) ReplayResult(callID string, settled []call.Amount) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	held, ok := l.end(callID)
-	if !ok {
+	held := l.end(callID)
+	if held == nil {
 		return
 	}
-	for _, a := range held {
-		final := int64(0)
-		for _, s := range settled {
-			if s.Limit == a.Limit && s.Key == a.Key {
-				final = max(0, s.N)
+	l.finish(held, func(_ *rule, i int, _ int64) (n int64) {
+		for j := range settled {
+			if same(&settled[j], &held.held[i]) {
+				n = min(n+min(max(0, settled[j].N), maxCount), maxCount)
 			}
 		}
-		if r := l.rule(a.Limit); r != nil {
-			r.counts.adjust(a.Key, a.At, final-max(0, a.N))
-		}
-	}
-}
-
-// Open returns what is held for each open call, by id.
-func (l *Limiter) Open() map[string][]call.Amount {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	open := make(map[string][]call.Amount)
-	l.eachOpen(func(id string, held []call.Amount) { open[id] = slices.Clone(held) })
-	return open
+		return n
+	})
 }
 
 // decoder reads a snapshot. After the first error it reads nothing more.
 type decoder struct {
-	b   []byte
-	err error
+	b       []byte
+	version byte
+	err     error
 }
 
 var errSnapshot = errors.New("limit: snapshot is damaged, or of another version")
 
 func (d *decoder) snapshot() (counted []call.Amount, open map[string][]call.Amount) {
-	head := snapshotMagic + string(rune(snapshotVersion))
-	if len(d.b) < len(head) || string(d.b[:len(head)]) != head {
+	b, ok := bytes.CutPrefix(d.b, []byte(snapshotMagic))
+	if !ok || len(b) == 0 || b[0] < 1 || b[0] > snapshotVersion {
 		d.err = errSnapshot
 		return nil, nil
 	}
-	d.b = d.b[len(head):]
+	d.version, d.b = b[0], b[1:]
 	d.list(func() string {
 		limit := d.text()
 		d.list(func() string {
 			key := d.text()
-			n := d.count(2)
-			if n > slots+1 {
-				d.fail()
-				n = 0
-			}
-			for range n {
-				at := d.varint()
-				counted = append(counted, call.Amount{Limit: limit, Key: key, At: at, N: d.amount()})
+			sums := 0
+			for range d.count(2) {
+				a := call.Amount{Limit: limit, Key: key, At: d.varint(), N: d.amount(), Item: d.item()}
+				if a.Item == "" {
+					sums++
+				}
+				if sums > slots+1 {
+					d.fail()
+				}
+				if d.err != nil {
+					break
+				}
+				counted = append(counted, a)
 			}
 			return key
 		})
@@ -187,7 +204,7 @@ func (d *decoder) snapshot() (counted []call.Amount, open map[string][]call.Amou
 		id := d.text()
 		amounts := make([]call.Amount, d.count(4))
 		for i := range amounts {
-			amounts[i] = call.Amount{Limit: d.text(), Key: d.text(), N: d.amount(), At: d.varint()}
+			amounts[i] = call.Amount{Limit: d.text(), Key: d.text(), N: d.amount(), At: d.varint(), Item: d.item()}
 		}
 		open[id] = amounts
 		return id
@@ -231,6 +248,13 @@ func (d *decoder) text() string {
 	return s
 }
 
+func (d *decoder) item() string {
+	if d.version == 1 {
+		return ""
+	}
+	return d.text()
+}
+
 func (d *decoder) varint() int64 {
 	v, used := binary.Varint(d.b)
 	if used <= 0 {
@@ -244,7 +268,7 @@ func (d *decoder) varint() int64 {
 // amount reads a count: positive, and far from what could overflow.
 func (d *decoder) amount() int64 {
 	n := d.varint()
-	if n < 0 || n > maxMax {
+	if n < 0 || n > maxCount {
 		d.fail()
 		return 0
 	}

@@ -1,9 +1,6 @@
 package limit
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // slots is how many parts a sliding window is counted in, besides the one
 // that has begun.
@@ -77,107 +74,4 @@ func floorDiv(a, b int64) int64 {
 		q--
 	}
 	return q
-}
-
-// bucket is the count of one key. Its slots are in rising order, none empty.
-type bucket struct {
-	key        string
-	slots      []slot
-	prev, next *bucket // in its shard, by last use
-}
-
-type slot struct{ index, n int64 }
-
-// maxCount is where a slot stops counting, so that no sum of slots overflows.
-const maxCount = int64(1e17)
-
-// now is the slot that counts at a moment. Of a sliding window it is never
-// before the newest slot, since callers read the clock before they get here. Of
-// the calendar it is never before the oldest.
-func (b *bucket) now(w Window, at int64) int64 {
-	s := w.index(at)
-	if len(b.slots) == 0 {
-		return s
-	}
-	if w < 0 {
-		return max(s, b.slots[0].index)
-	}
-	return max(s, b.slots[len(b.slots)-1].index)
-}
-
-// used is the count in the window that ends in slot s.
-func (b *bucket) used(w Window, s int64) (sum int64) {
-	for _, x := range b.slots {
-		if s-w.span() < x.index && x.index <= s {
-			sum += x.n
-		}
-	}
-	return sum
-}
-
-// frees is the moment from which no more than room is used, if nothing is
-// added; s is the present slot.
-func (b *bucket) frees(w Window, s, room int64) int64 {
-	used := b.used(w, s)
-	for _, x := range b.slots {
-		if x.index <= s-w.span() || x.index > s {
-			continue
-		}
-		if used -= x.n; used <= room {
-			return w.start(x.index + w.span())
-		}
-	}
-	return w.start(s + w.span())
-}
-
-// add counts n in slot s and forgets slots that have left the window. A
-// calendar keeps one period more, for clocks that step back.
-func (b *bucket) add(w Window, s, n int64) {
-	if n == 0 {
-		return
-	}
-	i := len(b.slots)
-	for i > 0 && b.slots[i-1].index >= s {
-		i--
-	}
-	if i < len(b.slots) && b.slots[i].index == s {
-		b.slots[i].n = min(b.slots[i].n+min(n, maxCount), maxCount)
-		return
-	}
-	b.slots = slices.Insert(b.slots, i, slot{s, min(n, maxCount)})
-
-	drop := 0
-	for w > 0 && b.slots[drop].index <= b.slots[len(b.slots)-1].index-w.span() {
-		drop++
-	}
-	if w < 0 {
-		drop = max(0, len(b.slots)-2)
-	}
-	b.slots = b.slots[:copy(b.slots, b.slots[drop:])]
-}
-
-// back gives n back to slot s, if it is still there.
-func (b *bucket) back(s, n int64) {
-	for i := range b.slots {
-		if b.slots[i].index != s {
-			continue
-		}
-		if b.slots[i].n -= n; b.slots[i].n <= 0 {
-			b.slots = b.slots[:i+copy(b.slots[i:], b.slots[i+1:])]
-		}
-		return
-	}
-}
-
-// idle reports whether nothing of b can matter any more. A calendar's period
-// is remembered through the next one, for clocks that step back.
-func (b *bucket) idle(w Window, at int64) bool {
-	if len(b.slots) == 0 {
-		return true
-	}
-	newest := b.slots[len(b.slots)-1].index
-	if w < 0 {
-		return newest < w.index(at)-1
-	}
-	return newest <= w.index(at)-w.span()
 }

@@ -1,0 +1,89 @@
+package limit
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Alert says that a bucket has reached a fraction of its limit, for the first
+// time in a window. Amounts are what calls that have ended came to, and what
+// open ones may.
+type Alert struct {
+	Limit    string
+	Measure  string
+	Key      string
+	Used     int64
+	Max      int64
+	Permille int64 // the highest fraction that was reached
+	Time     time.Time
+	Ends     time.Time // of the window; of one that slides, when Used begins to fall
+}
+
+// alerting bounds how many alerts are being told at once. What would be more is
+// dropped and counted.
+type alerting struct {
+	now     atomic.Int64
+	dropped atomic.Int64
+}
+
+const maxAlerts = 64
+
+// alerts looks at the buckets of a call that has ended.
+func (l *Limiter) alerts(r *reservation, now time.Time) {
+	if l.o.Alert == nil {
+		return
+	}
+	for i := range r.settled {
+		a := &r.settled[i]
+		if rule := l.rule(a.Limit); rule != nil && len(rule.AlertAt) > 0 {
+			l.alert(rule, a.Key, now)
+		}
+	}
+}
+
+// alert tells whoever asked to know when the bucket of key has reached a fraction.
+func (l *Limiter) alert(r *rule, key string, now time.Time) {
+	a, ok := r.reached(key, l.at(r.Window, now))
+	if !ok {
+		return
+	}
+	a.Time, a.Ends = now, now.Add(time.Duration(a.Ends.UnixNano()-l.at(r.Window, now)))
+	if l.alerting.now.Add(1) > maxAlerts {
+		l.alerting.now.Add(-1)
+		l.alerting.dropped.Add(1)
+		return
+	}
+	go func() {
+		defer l.alerting.now.Add(-1)
+		l.o.Alert(a)
+	}()
+}
+
+// reached marks which fractions a bucket has reached, and returns the highest
+// when it is a new one of this window. Ends is by the window's own time.
+func (r *rule) reached(key string, at int64) (a Alert, ok bool) {
+	s := r.counts.shard([]byte(key))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.buckets[key]
+	if b == nil || b.empty() {
+		return Alert{}, false
+	}
+	w := r.Window
+	index := b.now(w, at)
+	used, level := b.used(w, index), int8(0)
+	for _, f := range r.AlertAt {
+		if used >= (r.Max*f+999)/1000 {
+			level++
+		}
+	}
+	if index >= b.alerted+w.span() {
+		b.level = 0
+	}
+	if level <= b.level {
+		return Alert{}, false
+	}
+	b.level, b.alerted = level, index
+	ends := time.Unix(0, b.frees(w, index, used-1))
+	return Alert{Limit: r.Name, Measure: r.Measure, Key: b.key, Used: used, Max: r.Max, Permille: r.AlertAt[level-1], Ends: ends}, true
+}

@@ -1,0 +1,154 @@
+package limit
+
+import (
+	"context"
+	"time"
+
+	"gatehouse/internal/call"
+)
+
+// Settle makes the reservation of c what the call came to, up or down, and sets
+// r.Settled. For a call that is not open it does nothing. What was taken counts
+// when it was taken, so what a call did not use was never used.
+func (l *Limiter) Settle(c *call.Call, r *call.Result, now time.Time) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	held := l.end(c.ID)
+	if held == nil {
+		return
+	}
+	l.finish(held, func(rule *rule, _ int, held int64) int64 { return rule.settle(held, rule.Window, c, r) })
+	r.Settled = held.settled
+	l.alerts(held, now)
+	l.shared.settle(c.ID, held)
+}
+
+// Release gives back all that is held for c, in every window: it was not
+// admitted after all, and nothing was sent.
+func (l *Limiter) Release(c *call.Call) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if held := l.end(c.ID); held != nil {
+		l.finish(held, func(*rule, int, int64) int64 { return 0 })
+		l.shared.settle(c.ID, held)
+	}
+}
+
+// finish brings every bucket of a call that has ended to its final amount, and
+// lists in settled what is left. final gets the first amount held of a bucket,
+// by index, and the sum of all of them. What is final fills the oldest first.
+func (l *Limiter) finish(r *reservation, final func(rule *rule, i int, sum int64) int64) {
+	for i := range r.held {
+		sum, last, first := r.sum(i)
+		if !first {
+			continue
+		}
+		rule := l.ruleAt(i, r.held[i].Limit)
+		rest := sum
+		if rule != nil {
+			rest = final(rule, i, sum)
+		}
+		for j := i; j <= last; j++ {
+			if j > i && !same(&r.held[j], &r.held[i]) {
+				continue
+			}
+			a := r.held[j]
+			if a.N = min(a.N, rest); j == last {
+				a.N = rest
+			}
+			rest -= a.N
+			if rule != nil && rule.counts.adjust(a.Key, a.Item, a.At, a.N-r.held[j].N) {
+				l.waiting.wake(a.Limit, a.Key)
+			}
+			if a.N != 0 {
+				r.settled = append(r.settled, a)
+			}
+		}
+	}
+}
+
+// sum adds up what is held of the bucket of amount i, and tells the last amount
+// of that bucket and whether i is the first. Only Extend makes several.
+func (r *reservation) sum(i int) (sum int64, last int, first bool) {
+	a := &r.held[i]
+	if i >= r.admitted {
+		for j := range i {
+			if same(&r.held[j], a) {
+				return 0, 0, false
+			}
+		}
+	}
+	sum, last = a.N, i
+	for j := max(i+1, r.admitted); j < len(r.held); j++ {
+		if same(&r.held[j], a) {
+			sum, last = sum+r.held[j].N, j
+		}
+	}
+	return sum, last, true
+}
+
+func same(a, b *call.Amount) bool { return a.Limit == b.Limit && a.Key == b.Key }
+
+// ruleAt is rule, for the i-th amount of a call: most calls belong to all limits.
+func (l *Limiter) ruleAt(i int, name string) *rule {
+	if i < len(l.rules) && l.rules[i].Name == name {
+		return l.rules[i]
+	}
+	return l.rule(name)
+}
+
+// Extend takes what so many more output tokens of a running call come to, from
+// every limit that counts them, or nothing. It reports whether it did: when it
+// did not, the answer must end. A call that is not open is not extended.
+//
+// The journal's admit does not carry what Extend took; the result carries what
+// the call came to. Only a call that a crash interrupts is charged without it.
+func (l *Limiter) Extend(ctx context.Context, c *call.Call, tokens int64) bool {
+	r := newReservation()
+	defer r.free()
+	held := l.claimMore(r, c, tokens, time.Now())
+	if held == nil || l.shared != nil && !l.shared.extend(ctx, r, c.ID) {
+		return false
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	o := l.opened(c.ID)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.calls[c.ID] != held {
+		return false
+	}
+	lock(r.claims)
+	defer unlock(r.claims)
+	if look(r.claims) >= 0 {
+		return false
+	}
+	r.take()
+	held.held = append(held.held, r.held...)
+	return true
+}
+
+// claimMore lists the buckets that so many more output tokens belong to, and
+// returns what is held for the call, nil if it is not open.
+func (l *Limiter) claimMore(r *reservation, c *call.Call, tokens int64, now time.Time) *reservation {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	o := l.opened(c.ID)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	held := o.calls[c.ID]
+	if held == nil {
+		return nil
+	}
+	for i := range held.held {
+		a := &held.held[i]
+		rule := l.rule(a.Limit)
+		if _, _, first := held.sum(i); !first || rule == nil || rule.more == nil {
+			continue
+		}
+		if n := min(rule.more(c, tokens), maxCount); n > 0 {
+			r.claims = append(r.claims, l.claimOf(rule, c, []byte(a.Key), n, now))
+		}
+	}
+	return held
+}
