@@ -47,6 +47,7 @@ func Counts(t *testing.T, open func(t *testing.T) Shared) {
 		name string
 		run  func(t *testing.T, s Shared)
 	}{
+		{"give back where taken", countWhereTaken},
 		{"leases lapse", countLapse},
 		{"calendar", countCalendar},
 		{"wait is true", countWait},
@@ -394,6 +395,20 @@ func countReplay(t *testing.T, s Shared) {
 		}
 	})
 	s.checkUsed(t, claim, 1500)
+}
+
+func countWhereTaken(t *testing.T, s Shared) {
+	tokens := sum("tokens", 1000, 40)
+	call, counts := s.take(t, true, tokens)
+	s.Advance(30 * time.Second)
+	s.take(t, true, sum("tokens", 1000, 100))
+	if ok, err := s.Counts.Extend(ctx, call, []store.Claim{sum("tokens", 1000, 20)}, make([]store.Count, 1)); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	s.settle(t, call, final(tokens, 10, counts[0].At))
+	s.checkUsed(t, tokens, 110)
+	s.Advance(40 * time.Second) // past the first, not the second
+	s.checkUsed(t, tokens, 100)
 }
 
 func countLapse(t *testing.T, s Shared) {
