@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"gatehouse/internal/call"
+	"gatehouse/internal/journal"
 	"gatehouse/internal/seal"
 )
 
@@ -27,6 +28,8 @@ type Policy struct {
 	Teams  map[string]Bodies // of the calls of teams, where that differs
 	Redact Redact            // masks secrets for mode redacted; nil: that mode keeps only hashes
 	Keys   *seal.Keys        // seal what is kept; nil: it is written as it is
+
+	Retention journal.Retention // how long what is recorded is kept, see Recorder.Retain
 }
 
 // Piece is what kind of body a Redact is given.

@@ -50,11 +50,12 @@ type Options struct {
 	Account   string           // for the ARNs of callers
 	Region    string           // the region that callers address
 
-	// What is recorded of bodies from the start, as in Policy.
-	Bodies Bodies
-	Teams  map[string]Bodies
-	Redact Redact
-	Keys   *seal.Keys
+	// The policy from the start, as in Policy.
+	Bodies    Bodies
+	Teams     map[string]Bodies
+	Redact    Redact
+	Keys      *seal.Keys
+	Retention journal.Retention
 
 	StrangersPerSecond int              // refusals of strangers written one by one; 0: 20
 	CallerPerSecond    int              // the same of each caller; 0: as StrangersPerSecond
@@ -73,11 +74,12 @@ type Recorder struct {
 	policy  atomic.Pointer[Policy]
 	waiting atomic.Int64 // bytes of streams that wait to be masked
 
-	mu     sync.Mutex
-	parts  map[string]*streamed // of open calls that have any, by call id
-	unsent [][]byte             // metas of results
-	lost   error                // a result was lost for good: never cleared
-	late   map[string]bool      // ids of calls whose admit may become durable though they are refused
+	mu        sync.Mutex
+	parts     map[string]*streamed // of open calls that have any, by call id
+	unsent    [][]byte             // metas of results
+	lost      error                // a result was lost for good: never cleared
+	retaining error                // of the last run of Retain
+	late      map[string]bool      // ids of calls whose admit may become durable though they are refused
 
 	callers   bounded // of the main journal
 	strangers bounded
@@ -96,7 +98,7 @@ func New(o Options) (*Recorder, error) {
 		o.CallerPerSecond = o.StrangersPerSecond
 	}
 	r := &Recorder{o: o, stop: make(chan struct{}), parts: make(map[string]*streamed), late: make(map[string]bool)}
-	if err := r.SetPolicy(Policy{o.Bodies, o.Teams, o.Redact, o.Keys}); err != nil {
+	if err := r.SetPolicy(Policy{o.Bodies, o.Teams, o.Redact, o.Keys, o.Retention}); err != nil {
 		return nil, err
 	}
 	r.callers.journal, r.callers.dropped = o.Journal, &r.dropped
@@ -165,6 +167,11 @@ func (r *Recorder) Warnings() []string {
 		out = append(out, "refusals of strangers are not recorded")
 	case j.Err() != nil:
 		out = append(out, "refusals of strangers are not being recorded: "+j.Err().Error())
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.retaining != nil {
+		out = append(out, "retention does not get on: "+r.retaining.Error())
 	}
 	if n := r.Dropped(); n > 0 {
 		out = append(out, fmt.Sprintf("%d refusals or logins since the start are in no record", n))
