@@ -141,6 +141,9 @@ type Prompts interface {
 	List(ctx context.Context, userID string, before int64, limit int) ([]Prompt, error)
 	// Expire drops prompts older than the given time and tells how many.
 	Expire(ctx context.Context, before time.Time) (int64, error)
+	// Erase drops all prompts of one user, so that the store's own files hold
+	// none of their text any more, and tells how many.
+	Erase(ctx context.Context, userID string) (int64, error)
 }
 
 // Lockout counts wrong passwords of one subject.

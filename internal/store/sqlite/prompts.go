@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 
@@ -49,5 +50,25 @@ func (s prompts) Expire(ctx context.Context, before time.Time) (n int64, err err
 		}
 		return err
 	})
+	return n, err
+}
+
+// Erase overwrites the rows, since secure_delete is on, and then empties the
+// write-ahead log, which holds them still.
+func (s prompts) Erase(ctx context.Context, userID string) (n int64, err error) {
+	err = s.d.do(ctx, func(ctx context.Context, q querier) error {
+		r, err := q.ExecContext(ctx, `DELETE FROM prompts WHERE user_id = ?`, userID)
+		if err == nil {
+			n, err = r.RowsAffected()
+		}
+		return err
+	})
+	if err != nil {
+		return n, err
+	}
+	var busy, pages, moved int
+	if err = s.d.read.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved); err == nil && busy != 0 {
+		err = errors.New("prompts are deleted, but the log that holds them is being read: try again")
+	}
 	return n, err
 }

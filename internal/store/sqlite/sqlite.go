@@ -98,7 +98,7 @@ func create(path string) error {
 
 func (d *DB) open(ctx context.Context, path string) error {
 	var err error
-	if d.pools[0], err = pool(path, 1, "journal_mode(WAL)", "synchronous(FULL)"); err != nil {
+	if d.pools[0], err = pool(path, 1, "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)"); err != nil {
 		return err
 	}
 	if d.write, err = d.pools[0].Conn(ctx); err != nil {

@@ -45,7 +45,7 @@ func TestSettings(t *testing.T) {
 		conn        *sql.Conn
 		query, want string
 	}{
-		{d.write, "PRAGMA journal_mode", "wal"}, {d.write, "PRAGMA synchronous", "2"}, {d.write, "PRAGMA mmap_size", "0"},
+		{d.write, "PRAGMA journal_mode", "wal"}, {d.write, "PRAGMA synchronous", "2"}, {d.write, "PRAGMA mmap_size", "0"}, {d.write, "PRAGMA secure_delete", "1"},
 		{d.write, "PRAGMA busy_timeout", "5000"}, {d.write, "PRAGMA foreign_keys", "1"}, {d.write, "PRAGMA query_only", "0"},
 		{read, "PRAGMA query_only", "1"}, {read, "PRAGMA mmap_size", "0"}, {read, "PRAGMA busy_timeout", "5000"},
 	} {
@@ -283,4 +283,38 @@ func BenchmarkAdd(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestErasedText: what a user asked is in no file of the store once it is erased.
+func TestErasedText(t *testing.T) {
+	dir := t.TempDir()
+	d, err := Open(t.Context(), filepath.Join(dir, "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	holds := func() (found bool) {
+		for _, name := range []string{"state.db", "state.db-wal"} {
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = found || strings.Contains(string(b), "very private")
+		}
+		return found
+	}
+	for range 200 {
+		if err := d.Prompts().Add(t.Context(), store.Prompt{UserID: "a", Text: strings.Repeat("very private ", 50)}, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !holds() {
+		t.Fatal("the text is nowhere to begin with")
+	}
+	if n, err := d.Prompts().Erase(t.Context(), "a"); n != 100 || err != nil {
+		t.Fatalf("erased %d, %v", n, err)
+	}
+	if holds() {
+		t.Error("the text is still there")
+	}
 }

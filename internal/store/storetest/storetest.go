@@ -239,6 +239,16 @@ func testPrompts(t *testing.T, open func() store.Store) {
 	if none, _ := texts("b", 0, 9); n != 2 || rest != "43" || none != "" {
 		t.Errorf("got %d expired, %q and %q left, want 2, 43 and none", n, rest, none)
 	}
+	must(t, prompts.Add(ctx, store.Prompt{UserID: "b", Time: now, Text: "other"}, 3))
+	n, err = prompts.Erase(ctx, "a")
+	must(t, err)
+	gone, _ := texts("a", 0, 9)
+	if other, _ := texts("b", 0, 9); n != 2 || gone != "" || other != "other" {
+		t.Errorf("got %d erased, %q and %q left, want 2, none and other", n, gone, other)
+	}
+	if n, err := prompts.Erase(ctx, "a"); n != 0 || err != nil {
+		t.Errorf("erased %d again, %v", n, err)
+	}
 }
 
 func testLockouts(t *testing.T, open func() store.Store) {
