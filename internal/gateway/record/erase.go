@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 
@@ -13,8 +14,8 @@ import (
 
 // Erasure names the user whose bodies are to be erased, and who asked for it.
 type Erasure struct {
-	UserID string
-	User   string // the name, for the record
+	UserID string // empty: whoever called by that name, as users of an outside issuer do
+	User   string // the name
 	Actor  string // never empty
 }
 
@@ -39,8 +40,8 @@ func (r *Recorder) EraseUser(ctx context.Context, e Erasure) (done Erased, err e
 	if err := r.o.Journal.Sync(); err != nil {
 		return done, err
 	}
-	of := callsOf{user: e.UserID, open: make(map[string]bool)}
-	if of.written, err = jsontext.AppendQuote(nil, e.UserID); err != nil {
+	of := callsOf{Erasure: e, open: make(map[string]bool)}
+	if of.written, err = jsontext.AppendQuote(nil, cmp.Or(e.UserID, e.User)); err != nil {
 		return done, err
 	}
 	done.Bodies, err = r.o.Journal.Erase(ctx, 0, r.o.Journal.Stats().Seq, of.match)
@@ -58,8 +59,8 @@ func (r *Recorder) EraseUser(ctx context.Context, e Erasure) (done Erased, err e
 // callsOf finds the entries of one user's calls in a journal that it is shown
 // in order.
 type callsOf struct {
-	user    string
-	written []byte          // user as metas have it
+	Erasure
+	written []byte          // the user as metas have it
 	open    map[string]bool // ids of the user's calls that have not ended
 	calls   int
 }
@@ -85,7 +86,8 @@ func (o *callsOf) match(e journal.Entry) bool {
 	}
 	switch m := m.(type) {
 	case *ledger.Admit:
-		if m.Principal.UserID != o.user {
+		p := &m.Principal
+		if o.UserID != "" && p.UserID != o.UserID || o.UserID == "" && p.User != o.User {
 			return false
 		}
 		o.open[m.ID] = true

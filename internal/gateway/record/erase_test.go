@@ -50,14 +50,17 @@ func calls(t *testing.T, g *rig, n int) map[string][]*call.Call {
 // TestEraseUser: every body of one user goes from the disk and nobody else's;
 // the records stay, and say who asked.
 func TestEraseUser(t *testing.T) {
-	for _, user := range []string{"u-ann", `u-"bob`} {
+	for user, e := range map[string]Erasure{
+		"u-ann":  {UserID: "u-ann", User: "name", Actor: "admin"},
+		`u-"bob`: {User: `"bob`, Actor: "admin"},
+	} {
 		g := start(t, disk.New(0), Options{}, journal.Options{SegmentBytes: 4000})
 		of := calls(t, g, 6)
-		done, err := g.EraseUser(t.Context(), Erasure{UserID: user, User: "name", Actor: "admin"})
+		done, err := g.EraseUser(t.Context(), e)
 		if want := (Erased{Calls: 6, Bodies: 6 + 2*3 + 6}); err != nil || done != want {
 			t.Errorf("erased %+v, %v, want %+v", done, err, want)
 		}
-		if again, err := g.EraseUser(t.Context(), Erasure{UserID: user, User: "name", Actor: "admin"}); err != nil || again.Bodies != 0 || again.Calls != 6 {
+		if again, err := g.EraseUser(t.Context(), e); err != nil || again.Bodies != 0 || again.Calls != 6 {
 			t.Errorf("erased again: %+v, %v", again, err)
 		}
 		g.end()
@@ -87,7 +90,8 @@ func TestEraseUser(t *testing.T) {
 				told = append(told, fmt.Sprint(a.Event, " ", a.Subject, " by ", a.Actor, ": ", a.Outcome, " ", a.Detail))
 			}
 		}
-		if got := strings.Join(told[:2], "; "); got != "user.erase name by admin: begun ; user.erase name by admin: ok 18 bodies of 6 calls" {
+		who := "user.erase " + e.User + " by admin: "
+		if got := strings.Join(told[:2], "; "); got != who+"begun ; "+who+"ok 18 bodies of 6 calls" {
 			t.Errorf("recorded: %s", got)
 		}
 	}
