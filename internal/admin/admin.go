@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"gatehouse/internal/seal"
 )
 
 // API is all that an administrator can do. Errors are [*Error] where the
@@ -30,6 +32,8 @@ type API interface {
 	Keys
 	Models
 	Limits
+	Freezes
+	Scans
 	Journal
 	Server
 }
@@ -204,6 +208,7 @@ type Limit struct {
 	Limit    string    `json:"limit" doc:"the limit's name"`
 	Per      string    `json:"per" doc:"what the count is kept for"`
 	Key      string    `json:"key" doc:"which of them"`
+	Measure  string    `json:"measure" doc:"what is counted, of measure usd in nano-USD"`
 	Max      int64     `json:"max"`
 	Used     int64     `json:"used"`
 	Reserved int64     `json:"reserved" doc:"part of used that calls under way hold"`
@@ -233,6 +238,7 @@ type Verification struct {
 	LastSeq  uint64   `json:"last_seq"`
 	Head     string   `json:"head" doc:"last chain hash, hex: keep it elsewhere to prove later that nothing was cut"`
 	Erased   uint64   `json:"erased" doc:"records whose body was erased, or kept as its SHA-256 only"`
+	Deleted  uint64   `json:"deleted" doc:"records that retention deleted: those up to this number"`
 	Open     uint64   `json:"open" doc:"admitted calls without a result: cut by a crash, or under way"`
 	Problems []string `json:"problems" doc:"what is damaged, and what a crash left"`
 }
@@ -242,6 +248,8 @@ type Export struct {
 	As   string    // ExportInvocations or ExportCloudTrail
 	From time.Time // zero: from the first
 	To   time.Time // zero: to the last
+
+	Keys *seal.Keys // open the bodies that are sealed; a server has its own
 }
 
 // The forms of an export.

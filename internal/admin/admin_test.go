@@ -110,6 +110,16 @@ func TestRequests(t *testing.T) {
 		{"unknown parameter", "GET /api/v1/users?x=1", "", "", 400, `unknown query parameter \"x\"`},
 		{"repeated parameter", "GET /api/v1/journal/export?as=cloudtrail&as=invocations", "", "", 400, "stands twice"},
 		{"bad time", "GET /api/v1/journal/export?from=yesterday", "", "", 400, "from: write a time"},
+		{"unknown group", "GET /api/v1/usage?by=team,modle", "", "", 400, "did you mean model?"},
+		{"group twice", "GET /api/v1/usage?by=team,team", "", "", 400, "stands twice"},
+		{"bad zone", "GET /api/v1/usage?tz=../../etc/passwd", "", "", 400, "unknown time zone"},
+		{"usage", "GET /api/v1/usage?by=team", "", "", 200, `{"usage":{"user":"","team":"team"`},
+		{"an error behind the status", "GET /api/v1/usage?tz=Europe/Berlin", "", "", 200, `{"error":{"code":"invalid","message":"too many rows"}}`},
+		{"freeze", "PUT /api/v1/freeze", "", `{"reason":"x"}`, 200, `"team":""`},
+		{"freeze a team", "PUT /api/v1/freeze/a", "", `{}`, 200, `"team":"a"`},
+		{"freeze without saying JSON", "PUT /api/v1/freeze", "Content-Type: text/plain", `{}`, 415, "unsupported_media_type"},
+		{"long reason", "PUT /api/v1/freeze", "", `{"reason":"` + strings.Repeat("x", 1025) + `"}`, 400, "reason: write no more"},
+		{"thaw what is not frozen", "DELETE /api/v1/freeze/a", "", "", 404, "not frozen"},
 		{"bad form", "GET /api/v1/journal/export?as=csv", "", "", 400, "as: write"},
 		// Bodies.
 		{"add", "POST /api/v1/users", "", `{"name":"new","team":"t"}`, 201, `"invitation":"planted-code"`},
@@ -269,6 +279,8 @@ func TestClient(t *testing.T) {
 	say(c.SetDisabled(ctx, "a@b.example", false))
 	say(c.ResetUser(ctx, "a@b.example", false))
 	say(c.ResetUser(ctx, "a@b.example", true))
+	say(c.EraseUser(ctx, "a@b.example"))
+	say(c.EraseUser(ctx, "nobody"))
 	say(c.ListUsers(ctx))
 	say(c.ListTeams(ctx))
 	say(c.CreateKey(ctx, NewKey{Name: "k", User: "a@b.example", Models: []string{"*"}, ExpiresAt: day}))
@@ -279,6 +291,16 @@ func TestClient(t *testing.T) {
 	say(c.ListModels(ctx))
 	say(c.ShowModel(ctx, "arn:a/b?c#d%2F"))
 	say(c.ListLimits(ctx))
+	say(c.AuditLimits(ctx, func(p Scan) { say(p, nil) }))
+	say(c.Usage(ctx, UsageQuery{By: []string{"user", "day"}, From: day}, func(p Scan) { say(p, nil) }))
+	say(c.Usage(ctx, UsageQuery{By: []string{"usr"}}, nil))
+	say(c.Usage(ctx, UsageQuery{TZ: "Europe/Berlin"}, nil))
+	say(c.ListFreezes(ctx))
+	say(c.Freeze(ctx, Freeze{Reason: "ä\n"}))
+	say(c.Freeze(ctx, Freeze{Team: "y z/ä"}))
+	say(c.Unfreeze(ctx, "y z/ä"))
+	say(c.Unfreeze(ctx, "y z/ä"))
+	say(c.Unfreeze(ctx, ""))
 	say(c.JournalHead(ctx))
 	say(c.VerifyJournal(ctx))
 	say(c.Info(ctx))

@@ -177,11 +177,7 @@ func (c *Client) VerifyJournal(ctx context.Context) ([]Verification, error) {
 // ExportJournal implements Journal.
 func (c *Client) ExportJournal(ctx context.Context, e Export, w io.Writer) error {
 	q := url.Values{"as": {e.As}}
-	for name, t := range map[string]time.Time{"from": e.From, "to": e.To} {
-		if !t.IsZero() {
-			q.Set(name, t.Format(time.RFC3339Nano))
-		}
-	}
+	setTimes(q, e.From, e.To)
 	return c.do(ctx, http.MethodGet, "/api/v1/journal/export?"+q.Encode(), nil, w)
 }
 

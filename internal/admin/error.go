@@ -33,6 +33,7 @@ var (
 	ErrTooLarge     = &Error{http.StatusRequestEntityTooLarge, "too_large", "the body is too large"}
 	ErrMediaType    = &Error{http.StatusUnsupportedMediaType, "unsupported_media_type", "send Content-Type: application/json"}
 	ErrInternal     = &Error{http.StatusInternalServerError, "internal", "the server failed: see its log"}
+	ErrDamaged      = &Error{http.StatusInternalServerError, "damaged", "records of the journal cannot be read: see gatehouse journal verify"}
 	ErrUnavailable  = &Error{http.StatusServiceUnavailable, "unavailable", "the server is not ready"}
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,9 @@ type fakeAPI struct {
 	users []User
 	keys  []Key
 	asked Export
+
+	frozen []Freeze
+	ended  chan struct{} // closed when a scan's context has ended
 }
 
 var day = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
@@ -135,6 +139,53 @@ func (f *fakeAPI) ListLimits(context.Context) ([]Limit, error) {
 	return []Limit{{Limit: "requests", Per: "user", Key: "u", Max: 100, Used: 1, ResetsAt: day}}, nil
 }
 
+func (f *fakeAPI) ListFreezes(context.Context) ([]Freeze, error) {
+	f.Lock()
+	defer f.Unlock()
+	return slices.Clone(f.frozen), nil
+}
+
+func (f *fakeAPI) Freeze(_ context.Context, z Freeze) (Freeze, error) {
+	f.Lock()
+	defer f.Unlock()
+	z.Since = day
+	f.frozen = append(f.frozen, z)
+	return z, nil
+}
+
+func (f *fakeAPI) Unfreeze(_ context.Context, team string) ([]Freeze, error) {
+	f.Lock()
+	defer f.Unlock()
+	n := len(f.frozen)
+	f.frozen = slices.DeleteFunc(f.frozen, func(z Freeze) bool { return z.Team == team })
+	if len(f.frozen) == n {
+		return nil, ErrNotFound.Say("team %q is not frozen", team)
+	}
+	return slices.Clone(f.frozen), nil
+}
+
+// Usage tells of progress, and fails as the query's zone says.
+func (f *fakeAPI) Usage(ctx context.Context, q UsageQuery, told func(Scan)) ([]UsageRow, error) {
+	switch q.TZ {
+	case "Europe/Berlin":
+		return nil, ErrInvalid.Say("too many rows")
+	case "Europe/Paris":
+		return nil, errors.New("planted internal detail")
+	case "Europe/Rome": // a scan that lasts
+		told(Scan{Read: 1})
+		<-ctx.Done()
+		close(f.ended)
+		return nil, ctx.Err()
+	}
+	told(Scan{Read: 1024, Of: 2048})
+	return []UsageRow{{Team: strings.Join(q.By, "+"), Calls: 1}, {Day: q.From.Format(time.DateOnly), Cost: 7}}, nil
+}
+
+func (f *fakeAPI) AuditLimits(_ context.Context, told func(Scan)) (LimitAudit, error) {
+	told(Scan{Read: 1})
+	return LimitAudit{Records: 3, Differences: []LimitDifference{{Limit: "requests", Used: 2, Recomputed: 1}}}, nil
+}
+
 func (f *fakeAPI) JournalHead(context.Context) (Head, error) { return Head{LastSeq: 7}, nil }
 
 func (f *fakeAPI) VerifyJournal(context.Context) ([]Verification, error) {
@@ -155,4 +206,13 @@ func (f *fakeAPI) Info(context.Context) (Info, error) { return Info{Version: "v1
 
 func (f *fakeAPI) Config(context.Context) (jsontext.Value, error) {
 	return jsontext.Value(`{"listen":"127.0.0.1:8080"}`), nil
+}
+
+func (f *fakeAPI) EraseUser(_ context.Context, user string) (Erasure, error) {
+	f.Lock()
+	defer f.Unlock()
+	if _, err := f.user(user); err != nil {
+		return Erasure{}, err
+	}
+	return Erasure{User: user, Calls: 2, Bodies: 5, Prompts: 1}, nil
 }

@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -46,10 +47,11 @@ type service struct {
 	socket   bool
 	cross    *http.CrossOriginProtection
 	document map[string]any
+	scans    chan struct{} // holds one for the scan that runs
 }
 
 func newService(o Options, socket bool) *service {
-	return &service{Options: o, socket: socket, cross: http.NewCrossOriginProtection(), document: OpenAPI()}
+	return &service{Options: o, socket: socket, cross: http.NewCrossOriginProtection(), document: OpenAPI(), scans: make(chan struct{}, 1)}
 }
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -200,8 +202,10 @@ func mistake(err error) string {
 }
 
 // stream sends JSON lines. When it breaks, so does the connection: a client
-// must not take a part for the whole.
+// must not take a part for the whole. It may take longer than a request may
+// take to arrive, whose deadline would end the context.
 func (s *service) stream(w http.ResponseWriter, r *http.Request, st stream) error {
+	http.NewResponseController(w).SetReadDeadline(time.Time{}) // no deadline where that is not supported
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	if err := st(w); err != nil {
 		if r.Context().Err() == nil {

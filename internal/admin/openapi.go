@@ -55,7 +55,7 @@ func (g *generator) operation(r *route) map[string]any {
 		"operationId": r.name,
 		"summary":     r.summary,
 		"responses": map[string]any{
-			strconv.Itoa(status): map[string]any{"description": "Done.", "content": g.content(r.answer)},
+			strconv.Itoa(status): map[string]any{"description": "Done.", "content": g.answer(r)},
 			"default":            map[string]any{"description": "Not done.", "content": g.content(Error{})},
 		},
 	}
@@ -88,10 +88,19 @@ func (g *generator) params(r *route) []any {
 	return out
 }
 
-func (g *generator) content(v any) map[string]any {
-	if _, ok := v.(stream); ok {
-		return map[string]any{"application/x-ndjson": map[string]any{"schema": map[string]any{"type": "object"}}}
+// answer is what a route answers: a value, or lines of it.
+func (g *generator) answer(r *route) map[string]any {
+	if _, ok := r.answer.(stream); !ok {
+		return g.content(r.answer)
 	}
+	schema := map[string]any{"type": "object"}
+	if r.line != nil {
+		schema = g.schema(reflect.TypeOf(r.line))
+	}
+	return map[string]any{"application/x-ndjson": map[string]any{"schema": schema}}
+}
+
+func (g *generator) content(v any) map[string]any {
 	return map[string]any{"application/json": map[string]any{"schema": g.schema(reflect.TypeOf(v))}}
 }
 
@@ -99,6 +108,8 @@ func (g *generator) schema(t reflect.Type) map[string]any {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return map[string]any{"type": "string", "format": "date-time"}
+	case t.Kind() == reflect.Pointer:
+		return g.schema(t.Elem())
 	case t.Kind() == reflect.Slice:
 		return map[string]any{"type": "array", "items": g.schema(t.Elem())}
 	case t.Kind() == reflect.Struct:

@@ -19,6 +19,7 @@ type route struct {
 	summary      string
 	query        []param
 	body, answer any // zero values of the types; nil: none
+	line         any // of an answer that is a stream: zero value of a line's type; nil: any object
 	status       int // of success; 0: 200
 	open         bool
 	do           func(ctx context.Context, s *service, in *input) (any, error)
@@ -81,6 +82,7 @@ var routes = []route{
 		do: func(ctx context.Context, s *service, in *input) (any, error) {
 			return s.API.SetTeam(ctx, in.path["user"], in.body.(*TeamOf).Team)
 		}},
+	{method: "POST", path: "/api/v1/users/{user}/erase", name: "eraseUser", summary: "Overwrite what a user said and was answered. The records stay, and the journal verifies.", answer: Erasure{}, do: eraseUser},
 	{method: "GET", path: "/api/v1/teams", name: "listTeams", summary: "All teams, by name.", answer: []Team{},
 		do: func(ctx context.Context, s *service, _ *input) (any, error) { return list(s.API.ListTeams(ctx)) }},
 
@@ -111,6 +113,22 @@ var routes = []route{
 		}},
 	{method: "GET", path: "/api/v1/limits", name: "listLimits", summary: "How much of each limit is used.", answer: []Limit{},
 		do: func(ctx context.Context, s *service, _ *input) (any, error) { return list(s.API.ListLimits(ctx)) }},
+	{method: "GET", path: "/api/v1/limits/audit", name: "auditLimits", summary: "Recompute every counter from the journal and tell what differs.", answer: stream(nil), line: ScanLine{},
+		do: auditRoute},
+	{method: "GET", path: "/api/v1/usage", name: "usage", summary: "What calls came to, added up.", answer: stream(nil), line: ScanLine{},
+		query: []param{
+			{"by", "what to group by, with commas between: " + strings.Join(UsageWords(), ", ") + "; absent: " + strings.Join(DefaultUsage, ","), nil},
+			{"from", "RFC 3339: no earlier calls", nil},
+			{"to", "RFC 3339: only earlier calls", nil},
+			{"tz", "zone of days and months, such as Europe/Berlin; absent: UTC", nil}},
+		do: usageRoute},
+
+	{method: "GET", path: "/api/v1/freeze", name: "listFreezes", summary: "What is frozen.", answer: []Freeze{},
+		do: func(ctx context.Context, s *service, _ *input) (any, error) { return list(s.API.ListFreezes(ctx)) }},
+	{method: "PUT", path: "/api/v1/freeze", name: "freeze", summary: "Stop all spending within a second, running streams too.", body: FreezeReason{}, answer: Freeze{}, do: freeze},
+	{method: "PUT", path: "/api/v1/freeze/{team}", name: "freezeTeam", summary: "Stop a team's spending within a second, running streams too.", body: FreezeReason{}, answer: Freeze{}, do: freeze},
+	{method: "DELETE", path: "/api/v1/freeze", name: "unfreeze", summary: "End the freeze of everything. Those of teams stay.", answer: []Freeze{}, do: unfreeze},
+	{method: "DELETE", path: "/api/v1/freeze/{team}", name: "unfreezeTeam", summary: "End the freeze of a team.", answer: []Freeze{}, do: unfreeze},
 
 	{method: "GET", path: "/api/v1/journal", name: "journalHead", summary: "Where the journal stands.", answer: Head{},
 		do: func(ctx context.Context, s *service, _ *input) (any, error) { return s.API.JournalHead(ctx) }},
@@ -137,14 +155,8 @@ func exportJournal(ctx context.Context, s *service, in *input) (any, error) {
 	if !slices.Contains(ExportForms, e.As) {
 		return nil, ErrInvalid.Say("as: write %s", strings.Join(ExportForms, " or "))
 	}
-	for name, t := range map[string]*time.Time{"from": &e.From, "to": &e.To} {
-		if v := in.query.Get(name); v != "" {
-			parsed, err := time.Parse(time.RFC3339Nano, v)
-			if err != nil {
-				return nil, ErrInvalid.Say("%s: write a time such as 2026-01-31T12:00:00Z", name)
-			}
-			*t = parsed
-		}
+	if err := in.times(&e.From, &e.To); err != nil {
+		return nil, err
 	}
 	return stream(func(w io.Writer) error { return s.API.ExportJournal(ctx, e, w) }), nil
 }
