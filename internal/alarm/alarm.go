@@ -229,6 +229,8 @@ func (a *Alarm) check() error {
 		return fmt.Errorf("metric %q is none of %s", a.Metric, strings.Join(metricNames, ", "))
 	case a.By != "" && dimensions[a.By] == nil:
 		return fmt.Errorf("by %q is not model, user, team, key or limit", a.By)
+	case (a.By == "limit" || a.Match["limit"] != "") && a.Metric != metrics.Refusals && a.Metric != metrics.InvocationThrottles:
+		return fmt.Errorf("only %s and %s have a limit", metrics.Refusals, metrics.InvocationThrottles)
 	case !slices.Contains([]string{GreaterThan, GreaterOrEqual, LessThan, LessOrEqual}, a.Comparison):
 		return fmt.Errorf("comparison %q is not known", a.Comparison)
 	case !slices.Contains([]string{Missing, NotBreaching, Breaching, Ignore}, a.Missing):

@@ -253,8 +253,8 @@ func TestManySeries(t *testing.T) {
 		}
 		pass(time.Second)
 		s.want(t, "1 a ALARM", "1 a OK")
-		if _, degraded := s.Counts(); degraded != 1 {
-			t.Errorf("%d alarms degraded, want 1", degraded)
+		if got := s.Samples(); len(got) != 2 || got[0].Value != 0 || got[1].Value != 1 || got[1].Of != "a" {
+			t.Errorf("samples %+v, want one alarm, degraded", got)
 		}
 		pass(5 * time.Minute)
 		if row := s.Rows()[0]; row.Degraded || len(row.Series) != 0 {
@@ -304,6 +304,29 @@ func TestReplace(t *testing.T) {
 	})
 }
 
+// TestConcurrent: points come in while alarms are looked at, listed, replaced.
+func TestConcurrent(t *testing.T) {
+	run(t, alarm.Options{Alarms: alarm.Shipped, MaxSeries: 3}, func(s *site) {
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				for j := range 200 {
+					s.Observe(invocation(fmt.Sprint(i, j%5)))
+					if j%50 == 0 {
+						time.Sleep(500 * time.Millisecond)
+						s.Rows()
+						s.Replace(alarm.Shipped)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if got := *s.Rows()[0].Series[0].Running; got != 800 {
+			t.Errorf("%v calls counted, want 800", got)
+		}
+	})
+}
+
 func TestMistakes(t *testing.T) {
 	good := alarm.Alarm{Name: "a", Metric: metrics.Cost, Statistic: "Sum", Period: time.Minute}
 	for want, edit := range map[string]func(*alarm.Alarm){
@@ -311,6 +334,7 @@ func TestMistakes(t *testing.T) {
 		"is none of":      func(a *alarm.Alarm) { a.Metric = "InvokeModelRequests" },
 		"by \"colour\"":   func(a *alarm.Alarm) { a.By = "colour" },
 		"match: \"ip\"":   func(a *alarm.Alarm) { a.Match = map[string]string{"ip": "*"} },
+		"have a limit":    func(a *alarm.Alarm) { a.By = "limit" },
 		"pattern \"[\"":   func(a *alarm.Alarm) { a.Match = map[string]string{"user": "["} },
 		"statistic \"p1":  func(a *alarm.Alarm) { a.Statistic = "p101" },
 		"statistic \"pN":  func(a *alarm.Alarm) { a.Statistic = "pNaN" },

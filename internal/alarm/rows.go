@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gatehouse/internal/metrics"
 )
 
 // Row is an alarm and how it stands, for people and programs.
@@ -45,18 +47,22 @@ func (a *Alarms) Rows() []Row {
 	return rows
 }
 
-// Counts is how many alarms have a series in alarm, and how many keep fewer
-// series than there are.
-func (a *Alarms) Counts() (inAlarm, degraded int) {
+// Samples is how the alarms stand, for Prometheus.
+func (a *Alarms) Samples() []metrics.Sample {
+	var out []metrics.Sample
 	for _, r := range a.Rows() {
-		if r.State == InAlarm {
-			inAlarm++
-		}
-		if r.Degraded {
-			degraded++
-		}
+		out = append(out,
+			metrics.Sample{Name: "gatehouse_alarm", Help: "1 for an alarm that has a series in alarm.", Label: "alarm", Of: r.Name, Value: number(r.State == InAlarm)},
+			metrics.Sample{Name: "gatehouse_alarm_degraded", Help: "1 for an alarm with more series than it keeps.", Label: "alarm", Of: r.Name, Value: number(r.Degraded)})
 	}
-	return inAlarm, degraded
+	return out
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (w *watch) row(now time.Time) Row {

@@ -23,7 +23,7 @@ type series struct {
 
 // newSeries keeps the closed periods of one evaluation range; NaN: no data.
 func newSeries(value string, a *Alarm, percentile bool, now time.Time) *series {
-	s := &series{value: value, state: Insufficient, since: now, running: number(now, a.Period), fresh: true}
+	s := &series{value: value, state: Insufficient, since: now, running: periodOf(now, a.Period), fresh: true}
 	s.closed = make([]float64, a.EvaluationPeriods+rangeExtra)
 	for i := range s.closed {
 		s.closed[i] = math.NaN()
@@ -34,14 +34,14 @@ func newSeries(value string, a *Alarm, percentile bool, now time.Time) *series {
 	return s
 }
 
-func number(now time.Time, period time.Duration) int64 {
+func periodOf(now time.Time, period time.Duration) int64 {
 	return now.Unix() / int64(period/time.Second)
 }
 
 // roll closes the periods that are over. A clock that steps back stays in the
 // period that runs.
 func (s *series) roll(w *watch, now time.Time) {
-	n := number(now, w.Period)
+	n := periodOf(now, w.Period)
 	if n <= s.running {
 		return
 	}

@@ -32,13 +32,13 @@ import (
 
 // Options are what a Metrics asks and tells. Every field may be nil.
 type Options struct {
-	Limits func() []Limit // how the limits stand
-	Audit  func() Audit   // how the journal stands
-	Store  func() bool    // whether the shared store of counts answers
-	Live   func() int64   // requests in progress
-	Gauges []Gauge        // more of the kind, by other packages
-	Sink   Sink           // gets every point; alarms
-	Log    *slog.Logger   // gets errors of collecting
+	Limits  func() []Limit    // how the limits stand
+	Audit   func() Audit      // how the journal stands
+	Store   func() bool       // whether the shared store of counts answers
+	Live    func() int64      // requests in progress
+	Samples []func() []Sample // what other packages have to say of themselves
+	Sink    Sink              // gets every point; alarms
+	Log     *slog.Logger      // gets errors of collecting
 }
 
 // Limit is how one limit stands, over all of its buckets, in its own unit.
@@ -58,11 +58,13 @@ const (
 	AuditDown    Audit = "down"    // not recording: calls are refused
 )
 
-// Gauge is a number that is asked when Prometheus asks.
-type Gauge struct {
+// Sample is a number that another package gives when Prometheus asks. The
+// values of its label are those of configuration.
+type Sample struct {
 	Name, Help string
-	Counter    bool // never falls; the name ends in _total
-	Value      func() float64
+	Counter    bool   // never falls; the name ends in _total
+	Label, Of  string // empty: no label
+	Value      float64
 }
 
 // Metrics is safe for concurrent use.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,7 +74,13 @@ func TestPage(t *testing.T) {
 		Audit:  func() metrics.Audit { return metrics.AuditWarning },
 		Store:  func() bool { return true },
 		Live:   func() int64 { return 2 },
-		Gauges: []metrics.Gauge{{Name: "gatehouse_notify_queue", Help: "Messages waiting.", Value: func() float64 { return 4 }}},
+		Samples: []func() []metrics.Sample{func() []metrics.Sample {
+			return []metrics.Sample{
+				{Name: "gatehouse_queued", Help: "Messages waiting.", Label: "channel", Of: "ops", Value: 4},
+				{Name: "gatehouse_queued", Help: "Messages waiting.", Label: "channel", Of: "b\xff", Value: 5},
+				{Name: "gatehouse_sent_total", Help: "Messages sent.", Counter: true, Value: 6},
+			}
+		}},
 	})
 	c := newCall(t, "ConverseStream", claude)
 	c.Notes = []call.Note{
@@ -228,12 +235,32 @@ func TestRefusedPoints(t *testing.T) {
 	}
 }
 
-type nothing struct{ n int }
+type nothing struct{}
 
-func (s *nothing) Observe(metrics.Point) { s.n++ }
+func (nothing) Observe(metrics.Point) {}
+
+// TestConcurrent: series that many calls make at once count all of them.
+func TestConcurrent(t *testing.T) {
+	m := metrics.New(metrics.Options{Sink: nothing{}})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 100 {
+				m.Guard(newCall(t, "Converse", claude), fmt.Sprint("rule-", i%10))
+				if i%50 == 0 {
+					ours(m)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if page := ours(m); strings.Count(page, `observed="false",rule="rule-`) != 10 || strings.Count(page, `"} 40`+"\n") != 10 {
+		t.Errorf("page:\n%s", page)
+	}
+}
 
 func TestAllocations(t *testing.T) {
-	m := metrics.New(metrics.Options{Sink: &nothing{}})
+	m := metrics.New(metrics.Options{Sink: nothing{}})
 	c, res := newCall(t, "ConverseStream", claude), newResult(nil)
 	c.Notes = []call.Note{{Stage: "guard", Name: "card", Action: "mask"}}
 	if n := testing.AllocsPerRun(100, func() {
@@ -246,7 +273,7 @@ func TestAllocations(t *testing.T) {
 }
 
 func BenchmarkCall(b *testing.B) {
-	m := metrics.New(metrics.Options{Sink: &nothing{}})
+	m := metrics.New(metrics.Options{Sink: nothing{}})
 	c, res := newCall(b, "ConverseStream", claude), newResult(nil)
 	b.ReportAllocs()
 	for b.Loop() {

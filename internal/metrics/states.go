@@ -40,13 +40,22 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 	if s.o.Live != nil {
 		gauge(live, float64(s.o.Live()))
 	}
-	for _, g := range s.o.Gauges {
-		kind := prometheus.GaugeValue
-		if g.Counter {
-			kind = prometheus.CounterValue
+	for _, samples := range s.o.Samples {
+		for _, p := range samples() {
+			out <- p.metric()
 		}
-		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(g.Name, g.Help, nil, nil), kind, g.Value())
 	}
+}
+
+func (p *Sample) metric() prometheus.Metric {
+	kind, names, values := prometheus.GaugeValue, []string(nil), []string(nil)
+	if p.Counter {
+		kind = prometheus.CounterValue
+	}
+	if p.Label != "" {
+		names, values = []string{p.Label}, clean(p.Of)
+	}
+	return prometheus.MustNewConstMetric(prometheus.NewDesc(p.Name, p.Help, names, nil), kind, p.Value, values...)
 }
 
 func number(b bool) float64 {

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"gatehouse/internal/metrics"
 )
 
 // channel is one receiver's queue.
@@ -53,6 +55,21 @@ func (n *Notifier) Rows() []Row {
 		rows[i].Queued = len(c.waiting)
 	}
 	return rows
+}
+
+// Samples is how the channels stand, for Prometheus.
+func (n *Notifier) Samples() []metrics.Sample {
+	var out []metrics.Sample
+	for _, r := range n.Rows() {
+		count := func(what, help string, v int64) {
+			out = append(out, metrics.Sample{Name: "gatehouse_messages_" + what + "_total", Help: help, Counter: true, Label: "channel", Of: r.Name, Value: float64(v)})
+		}
+		count("sent", "Messages sent.", r.Sent)
+		count("failed", "Messages given up.", r.Failed)
+		count("dropped", "Messages dropped for want of room.", r.Dropped)
+		out = append(out, metrics.Sample{Name: "gatehouse_messages_queued", Help: "Messages waiting.", Label: "channel", Of: r.Name, Value: float64(r.Queued)})
+	}
+	return out
 }
 
 func newChannel(name, kind string, s sender, log *slog.Logger) *channel {

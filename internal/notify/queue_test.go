@@ -129,6 +129,11 @@ func TestFullQueue(t *testing.T) {
 		if row := n.Rows()[0]; row.Dropped != 22 || row.Queued != 128 || row.LastError != "down" {
 			t.Errorf("row %+v, want 22 dropped of 150", row)
 		}
+		for _, p := range n.Samples() {
+			if want := map[string]float64{"gatehouse_messages_dropped_total": 22, "gatehouse_messages_queued": 128}[p.Name]; p.Value != want || p.Of != "fake" {
+				t.Errorf("sample %+v, want %v", p, want)
+			}
+		}
 		r.mu.Lock()
 		up = true
 		r.mu.Unlock()
