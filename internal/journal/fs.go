@@ -21,7 +21,8 @@ type FS interface {
 	Remove(name string) error
 	// SyncDir makes what was created in and removed from dir durable.
 	SyncDir(dir string) error
-	// Lock takes dir for this opener alone, or fails at once.
+	// Lock takes dir for this opener alone, or fails at once: with ErrInUse where
+	// another has it.
 	Lock(dir string) (io.Closer, error)
 	// Free returns the bytes this process may still use, and the size, of dir's file system.
 	Free(dir string) (free, total int64, err error)
@@ -94,7 +95,7 @@ func (OSFS) Lock(dir string) (io.Closer, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s is in use by another process", dir)
+			return nil, fmt.Errorf("%s is %w", dir, ErrInUse)
 		}
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}

@@ -122,6 +122,8 @@ var (
 	ErrNoSpace = errors.New("journal: too little disk space")
 	// ErrNoFiles: the next segment cannot be opened, for want of file descriptors or memory.
 	ErrNoFiles = errors.New("journal: no file can be opened")
+	// ErrInUse: another process has the journal open.
+	ErrInUse = errors.New("in use by another process")
 	// ErrVersion: the journal was written by a newer version of this program.
 	ErrVersion = errors.New("journal: unknown format version")
 )
@@ -185,9 +187,12 @@ type waiter struct {
 // Open opens the journal in o.Dir, which no other process may have open. It
 // cuts what a crash left half written, and calls replay, if not nil, with the
 // entries from the newest usable snapshot on; their memory is reused. An error
-// of replay, and the end of ctx, end Open.
+// of replay, and the end of ctx, end Open. It waits a few seconds where no file
+// can be opened, then it fails with ErrNoFiles; with ErrInUse at once.
 func Open(ctx context.Context, o Options, replay func(Entry) error) (*Journal, Recovery, error) {
 	o = o.withDefaults()
+	disk := o.FS
+	o.FS = &patient{FS: disk, ctx: ctx}
 	lock, err := o.FS.Lock(o.Dir)
 	if err != nil {
 		return nil, Recovery{}, fmt.Errorf("open journal: %w", err)
@@ -203,6 +208,7 @@ func Open(ctx context.Context, o Options, replay func(Entry) error) (*Journal, R
 		lock.Close()
 		return nil, rec, fmt.Errorf("open journal: %w", err)
 	}
+	j.o.FS = disk
 	j.fl.start(j)
 	go j.flush()
 	return j, rec, nil
