@@ -60,8 +60,7 @@ func (p *program) exists() error {
 // inUse says once that another process has the data directory, and what to do
 // next. Other errors stay as they are.
 func (p *program) inUse(err error, next string) error {
-	var system syscall.Errno
-	if errors.Is(err, app.ErrInUse) && !errors.As(err, &system) {
+	if errors.Is(err, app.ErrInUse) {
 		return fmt.Errorf("the data directory %s is in use by another process: %s", p.data, next)
 	}
 	return err

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/internal/admin"
+	"gatehouse/internal/seal"
 )
 
 func (p *program) journalVerb() *cobra.Command {
@@ -63,10 +64,10 @@ func (p *program) judge(rows []admin.Verification) (err error) {
 }
 
 func (p *program) journalExport() *cobra.Command {
-	var as string
+	var as, keyFile string
 	var when timeRange
 	c := when.flags(p.uses(verb("export", "Print calls as AWS would have logged them",
-		"Prints one JSON record a line: AWS's model invocation log, or CloudTrail. Refused\ncalls are included.",
+		"Prints one JSON record a line: AWS's model invocation log, or CloudTrail. Refused\ncalls are included. A body that was not recorded, or is erased, is left out; one\nwhose secrets were masked is shown as it was kept; encrypted ones want the key file.",
 		exactly(), func(ctx context.Context, _ []string) error {
 			from, to, err := when.span(time.Now())
 			if err != nil {
@@ -78,11 +79,22 @@ func (p *program) journalExport() *cobra.Command {
 			if err := p.exists(); err != nil {
 				return err
 			}
+			e := admin.Export{As: as, From: from, To: to}
+			if keyFile != "" {
+				if e.Keys, err = seal.ReadKeys(keyFile); err != nil {
+					return err
+				}
+			}
 			p.settle(ctx)
 			out := bufio.NewWriterSize(p.stdout, 64<<10)
-			err = admin.ExportJournals(p.data, admin.Export{As: as, From: from, To: to}, out)
+			err = admin.ExportJournals(p.data, e, out)
+			if errors.Is(err, seal.ErrNoKey) {
+				err = usagef("%v: name the file that holds it with --key-file", err)
+			}
 			return errors.Join(err, out.Flush())
 		})))
+	c.Flags().StringVar(&keyFile, "key-file", "", "key file of the bodies, as record.key_file of the configuration")
+	c.MarkFlagFilename("key-file")
 	c.Flags().StringVar(&as, "as", admin.ExportForms[0], "form of the records: "+strings.Join(admin.ExportForms, " or "))
 	c.RegisterFlagCompletionFunc("as", cobra.FixedCompletions(admin.ExportForms, cobra.ShellCompDirectiveNoFileComp))
 	return c

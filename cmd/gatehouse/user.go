@@ -11,9 +11,9 @@ import (
 )
 
 func (p *program) userVerb() *cobra.Command {
-	return group("user", "Add, list, disable and reset users",
+	return group("user", "Add, list, disable, reset and erase users",
 		"Users own keys, and with a password they can log in to the chat API.",
-		p.userAdd(), p.userList(), p.userDisable(), p.userReset())
+		p.userAdd(), p.userList(), p.userDisable(), p.userReset(), p.userErase())
 }
 
 func (p *program) userAdd() *cobra.Command {

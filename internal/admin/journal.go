@@ -24,7 +24,7 @@ const (
 func VerifyJournals(dir string) ([]Verification, error) {
 	var out []Verification
 	for _, sub := range []string{CallsDir, StrangersDir} {
-		v, err := verifyJournal(filepath.Join(dir, sub))
+		v, err := verifyJournal(filepath.Join(dir, sub), sub == StrangersDir)
 		if err != nil {
 			return nil, fmt.Errorf("verify %s: %w", sub, err)
 		}
@@ -34,14 +34,20 @@ func VerifyJournals(dir string) ([]Verification, error) {
 	return out, nil
 }
 
-func verifyJournal(dir string) (Verification, error) {
+// verifyJournal checks one journal. A capped one deletes its oldest records
+// without a word; of any other each deletion must be on record.
+func verifyJournal(dir string, capped bool) (Verification, error) {
 	r, err := journal.Verify(nil, dir)
 	if err != nil {
 		return Verification{}, err
 	}
 	v := Verification{
 		OK: r.OK(), Records: r.Frames, Segments: r.Segments, Bytes: r.Bytes, FirstSeq: r.First, LastSeq: r.Last,
-		Head: hex.EncodeToString(r.Head[:]), Erased: r.Erased, Problems: []string{},
+		Head: hex.EncodeToString(r.Head[:]), Erased: r.Erased, Deleted: r.Deleted, Problems: []string{},
+	}
+	if n := r.Unexplained(); n > 0 && !capped {
+		v.OK = false
+		v.Problems = append(v.Problems, fmt.Sprintf("records %d to %d are gone, and no retention deleted them", r.Deleted+1, r.Deleted+n))
 	}
 	for _, d := range r.Damage {
 		v.Problems = append(v.Problems, d.Error())
@@ -50,10 +56,8 @@ func verifyJournal(dir string) (Verification, error) {
 		v.Problems = append(v.Problems, fmt.Sprintf("the last %d bytes are no whole record: being written now, or left by a crash; the next start cuts them", r.Tail))
 	}
 	var open ledger.Open
-	for e, err := range journal.Read(nil, dir, 0) {
-		if err == nil {
-			err = open.Add(&e)
-		}
+	for e, err := range ledger.Scan(nil, dir, time.Time{}) {
+		open.Apply(e.Meta)
 		if err != nil && r.OK() {
 			v.OK = false
 			v.Problems = append(v.Problems, err.Error())
@@ -72,24 +76,8 @@ func ExportJournals(dir string, e Export, w io.Writer) error {
 		as = ledger.CloudTrail
 	}
 	entries := merge(journal.Read(nil, filepath.Join(dir, CallsDir), 0), journal.Read(nil, filepath.Join(dir, StrangersDir), 0))
-	_, err := ledger.Export(within(entries, e.From, e.To), ledger.ExportOptions{As: as}, w)
+	_, err := ledger.Export(entries, ledger.ExportOptions{As: as, Join: ledger.JoinOptions{From: e.From, To: e.To, Keys: e.Keys}}, w)
 	return err
-}
-
-// within leaves out the calls that were asked before from, or at to or later.
-// The further entries of such a call are left to the joiner, which drops them.
-func within(entries iter.Seq2[journal.Entry, error], from, to time.Time) iter.Seq2[journal.Entry, error] {
-	return func(yield func(journal.Entry, error) bool) {
-		for e, err := range entries {
-			asks := e.Kind == ledger.KindAdmit || e.Kind == ledger.KindRefused
-			if err == nil && asks && (e.Time.Before(from) || !to.IsZero() && !e.Time.Before(to)) {
-				continue
-			}
-			if !yield(e, err) {
-				return
-			}
-		}
-	}
 }
 
 // merge yields the entries of a and b by time.
