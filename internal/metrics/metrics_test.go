@@ -179,7 +179,9 @@ func TestPoints(t *testing.T) {
 	}{
 		{"answered", nil, answered},
 		{"the caller left in the middle: the model answered", func(r *call.Result) { r.Outcome = call.ClientGone }, answered},
-		{"stopped by a limit", func(r *call.Result) { r.Outcome = call.Stopped }, answered},
+		{"stopped by a limit in the middle", func(r *call.Result) {
+			r.Outcome, r.ErrorType = call.Stopped, "ServiceQuotaExceededException"
+		}, answered},
 		{"answer blocked", func(r *call.Result) { r.Outcome = call.Blocked }, answered},
 		{"prompt blocked", func(r *call.Result) {
 			r.Outcome, r.Worked, r.Usage, r.Cost = call.Blocked, false, call.Usage{}, 0

@@ -1,6 +1,10 @@
 package metrics
 
-import "gatehouse/internal/call"
+import (
+	"net/http"
+
+	"gatehouse/internal/call"
+)
 
 // The metrics that alarms watch. The first nine are named and meant as in
 // CloudWatch's namespace AWS/Bedrock, seen from the gateway's callers; the rest
@@ -97,16 +101,21 @@ func (m *Metrics) settledPoints(c *call.Call, res *call.Result) {
 }
 
 // invocation is which of the four counts a call belongs to. CloudWatch counts a
-// throttled call in neither Invocations nor errors, and a call whose caller
-// left as an invocation, since the model answered.
+// throttled call in neither Invocations nor errors. A call that its caller or
+// we ended counts as an invocation if Bedrock saw it, since the model was at work.
 func invocation(res *call.Result) string {
-	switch {
-	case res.Status == 429 || res.ErrorType == "ThrottlingException":
-		return InvocationThrottles
-	case !res.Worked && res.Outcome == call.Blocked || !res.Worked && res.Outcome == call.ClientGone:
-		return "" // Bedrock never saw it
-	case res.ErrorType == "" && res.Outcome != call.Truncated && res.Outcome != call.Interrupted && res.Outcome != call.Unreachable:
+	switch res.Outcome {
+	case call.ClientGone, call.Blocked, call.Stopped:
+		if !res.Worked {
+			return ""
+		}
 		return Invocations
+	case call.OK:
+		return Invocations
+	}
+	switch {
+	case res.Status == http.StatusTooManyRequests || res.ErrorType == "ThrottlingException":
+		return InvocationThrottles
 	case res.Outcome == call.Upstream && res.Status >= 400 && res.Status < 500:
 		return InvocationClientErrors
 	}
