@@ -214,14 +214,6 @@ func (a *Alarm) check() error {
 	a.Comparison, a.Missing = or(a.Comparison, GreaterThan), or(a.Missing, Missing)
 	a.EvaluationPeriods = max(a.EvaluationPeriods, 1)
 	a.DatapointsToAlarm = or(a.DatapointsToAlarm, a.EvaluationPeriods)
-	for dim, pattern := range a.Match {
-		if dimensions[dim] == nil {
-			return fmt.Errorf("match: %q is not model, user, team, key or limit", dim)
-		}
-		if _, err := path.Match(pattern, ""); err != nil {
-			return fmt.Errorf("match: pattern %q: %w", pattern, err)
-		}
-	}
 	switch {
 	case a.Name == "":
 		return errors.New("name is missing")
@@ -244,8 +236,22 @@ func (a *Alarm) check() error {
 	case a.DatapointsToAlarm < 1 || a.DatapointsToAlarm > a.EvaluationPeriods:
 		return fmt.Errorf("datapoints to alarm %d is not between 1 and the %d evaluation periods", a.DatapointsToAlarm, a.EvaluationPeriods)
 	}
-	_, err := parseStatistic(a.Statistic)
-	return err
+	if _, err := parseStatistic(a.Statistic); err != nil {
+		return err
+	}
+	return checkMatch(a.Match)
+}
+
+func checkMatch(match map[string]string) error {
+	for dim, pattern := range match {
+		if dimensions[dim] == nil {
+			return fmt.Errorf("match: %q is not model, user, team, key or limit", dim)
+		}
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("match: pattern %q: %w", pattern, err)
+		}
+	}
+	return nil
 }
 
 // parseStatistic returns the percentile, or -1 for the other statistics.

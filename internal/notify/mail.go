@@ -136,6 +136,14 @@ func (m *mailer) session(conn net.Conn, msg *Message) error {
 	if err := m.recipients(c); err != nil {
 		return err
 	}
+	if err := m.data(c, msg); err != nil {
+		return err
+	}
+	c.Quit() // it has the message
+	return nil
+}
+
+func (m *mailer) data(c *smtp.Client, msg *Message) error {
 	w, err := c.Data()
 	if err != nil {
 		return err
@@ -143,11 +151,7 @@ func (m *mailer) session(conn net.Conn, msg *Message) error {
 	if _, err := w.Write(m.compose(msg)); err != nil {
 		return err
 	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	c.Quit() // it has the message
-	return nil
+	return w.Close()
 }
 
 func (m *mailer) secure(c *smtp.Client) error {
