@@ -2,6 +2,7 @@ package limit_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"math"
@@ -332,16 +333,66 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
+// TestRestoreVersion1: what a version before items wrote is read.
+func TestRestoreVersion1(t *testing.T) {
+	v1 := "gatehouse limits\x01" +
+		"\x01\x03day\x01\x03ann\x01" + string(binary.AppendVarint(nil, noon.UnixNano())) + "\x04" + // 2 of ann's day
+		"\x01\x02id\x01\x03day\x03ann\x02" + string(binary.AppendVarint(nil, noon.UnixNano())) // 1 of them open
+	l := newLimiter(t, noon, perUser("day", 9, limit.Day))
+	if err := l.Restore([]byte(v1)); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]call.Amount{"id": {{Limit: "day", Key: "ann", N: 1, At: noon.UnixNano()}}}
+	if diff := cmp.Diff(want, l.Open()); diff != "" {
+		t.Error(diff)
+	}
+	if got := counts(l, noon)["day ann"]; got != 2 {
+		t.Errorf("counts %d, want 2", got)
+	}
+}
+
+// TestSnapshotOfAll: every measure comes back, and what is open can end.
+func TestSnapshotOfAll(t *testing.T) {
+	l := newLimiter(t, noon, eight()...)
+	open := modelCall("ann")
+	for i := range 5 {
+		c := modelCall("ann")
+		c.Model.ID = fmt.Sprint("m", i%3)
+		l.Reserve(ctx, c, noon)
+		l.Settle(c, &call.Result{Worked: true, Cost: 7, Usage: call.Usage{Input: 9}}, noon)
+	}
+	l.Reserve(ctx, open, noon)
+	again := newLimiter(t, noon, eight()...)
+	if err := again.Restore(l.Snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(l.Status(noon), again.Status(noon)); diff != "" {
+		t.Error(diff)
+	}
+	r := &call.Result{Worked: true, Cost: 1, Usage: call.Usage{Input: 1}}
+	l.Settle(open, r, noon)
+	again.ReplayResult(open.ID, r.Settled)
+	if diff := cmp.Diff(l.Status(noon), again.Status(noon)); diff != "" {
+		t.Errorf("after the end: %s", diff)
+	}
+	// A name that goes by another measure now is not counted as it.
+	other := newLimiter(t, noon, limit.Limit{Name: "e-models", Per: []string{"user"}, Measure: "requests", Max: 9, Window: minute})
+	if err := other.Restore(l.Snapshot()); err != nil || len(other.Status(noon)) > 0 {
+		t.Errorf("got %v, %+v, want nothing", err, other.Status(noon))
+	}
+}
+
 func FuzzRestore(f *testing.F) {
-	l := newLimiter(f, noon, perUser("day", 9, limit.Day), perUser("rate", 9, minute))
+	limits := []limit.Limit{perUser("day", 9, limit.Day), perUser("rate", 9, minute), per("models", 9, minute), flood}
+	l := newLimiter(f, noon, limits...)
 	f.Add(l.Snapshot())
-	done, open := newCall("ann"), newCall("bob")
+	done, open := say(f, modelCall("ann"), everyday[9]), say(f, modelCall("bob"), everyday[10])
 	l.Reserve(ctx, done, noon)
 	l.Reserve(ctx, open, noon)
 	l.Settle(done, &call.Result{Worked: true}, noon)
 	f.Add(l.Snapshot())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		l := newLimiter(t, noon, perUser("day", 9, limit.Day), perUser("rate", 9, minute))
+		l := newLimiter(t, noon, limits...)
 		if l.Restore(b) != nil {
 			return
 		}
