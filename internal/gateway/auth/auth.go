@@ -5,7 +5,8 @@
 //
 //	AWS4-HMAC-SHA256 …   a SigV4 signature with a Gatehouse key pair
 //	Bearer gth_…         a Gatehouse API key
-//	Bearer a.b.c         a login token, a JWT of ours
+//	Bearer a.b.c         a login token, a JWT of ours; or one of an outside
+//	                     issuer, if it says that it is
 //
 // Everything else is refused: no header, two headers, credentials in the query,
 // SigV2, SigV4A, Basic. Other headers that look like credentials (X-Api-Key)
@@ -60,10 +61,17 @@ type Tokens interface {
 	TokenUser(userID string) (p *call.Principal, epoch int64, ok bool)
 }
 
+// Outside verifies the tokens of other issuers, from memory. known is false
+// for a token that says it is of none of them; a login token never says so.
+type Outside interface {
+	Token(token string) (p *call.Principal, refusal *call.Refusal, known bool)
+}
+
 // Options say whose credentials are taken and where they must be scoped to.
 type Options struct {
 	Keys     Keys
 	Tokens   Tokens
+	Outside  Outside  // nil: no tokens but ours
 	Regions  []string // that a SigV4 scope may name; the first is the usual one
 	Service  string   // empty: bedrock
 	Issuer   string   // iss of tokens
@@ -225,6 +233,11 @@ func (a *Authenticator) bearer(s string) (*call.Principal, *call.Refusal) {
 	case strings.HasPrefix(s, "gth_"):
 		return a.apiKey(s)
 	case strings.Count(s, ".") == 2:
+		if a.o.Outside != nil {
+			if p, refusal, known := a.o.Outside.Token(s); known {
+				return p, refusal
+			}
+		}
 		return a.token(s)
 	}
 	return nil, call.BadAPIKey.With("neither an API key nor a token")
