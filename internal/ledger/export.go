@@ -38,16 +38,16 @@ type Summary struct {
 // Export writes the calls in entries as JSON, one a line, refused ones too, in
 // order of completion, in memory bounded by the calls that are open at once.
 // Damage does not end it: the first damage is returned after everything that
-// can be read was written. An error of w ends it at once, and so does a body for
-// which there is no key: [seal.ErrNoKey]. CloudTrail's records need no bodies,
-// hence no keys.
+// can be read was written; the same for a sealed body whose key is not among
+// those given. An error of w ends it at once, and so does a sealed body where no
+// keys are given: [seal.ErrNoKey]. CloudTrail's records need no bodies, hence no keys.
 func Export(entries iter.Seq2[journal.Entry, error], o ExportOptions, w io.Writer) (Summary, error) {
 	var s Summary
 	var damage error
 	var line []byte
 	o.Join.NoBodies = o.Join.NoBodies || o.As == CloudTrail
 	for r, err := range Join(entries, o.Join) {
-		if errors.Is(err, seal.ErrNoKey) {
+		if o.Join.Keys == nil && errors.Is(err, seal.ErrNoKey) {
 			return s, fmt.Errorf("export: %w", err)
 		}
 		if err != nil {
