@@ -253,6 +253,7 @@ func (a *audit) notes(d *Data) []string {
 	note(a.doubtful, "a call was admitted at the very moment of comparison: try again")
 	note(a.first.Seq > 1 && a.first.Time.After(a.until.Add(-auditWindow)), "the journal begins at %s: what was counted before is not in it", a.first.Time.Format(time.RFC3339))
 	note(!reflect.DeepEqual(now.Limits, d.config.Limits), "the limits were changed since the start: what one with another window, measure or per counted before is in the journal, and no more in force")
+	note(d.offline, "no server is running: these are the shipped limits; configured ones are in a server's audit")
 	note(now.LimitStore.Kind != "memory", "the counters are this gateway's own, not those of the shared store")
 	return notes
 }

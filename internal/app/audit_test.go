@@ -128,3 +128,40 @@ func TestAuditFindsWrongCounters(t *testing.T) {
 		t.Error("a cancelled audit has an answer")
 	}
 }
+
+// TestCountsOutliveCommands: a command that opens the data directory between
+// two runs of the server knows only the shipped limits, and costs the
+// configured ones no count.
+func TestCountsOutliveCommands(t *testing.T) {
+	g := startGate(t, roomy, func(g *gate) {
+		g.config.Limits = append(g.config.Limits, config.Limit{Name: "own", Per: []string{"team"}, Measure: "requests", Max: "100", Window: "day", Action: "refuse"})
+	})
+	for i := range 3 {
+		g.converse(t, g.apiKey("main"), "converse", fmt.Sprint("prompt ", i))
+	}
+	g.settled(t)
+	g.stop()
+	d, err := OpenData(context.Background(), g.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.AddUser(context.Background(), admin.NewUser{Name: "new"}); err != nil { // written to the journal
+		t.Error(err)
+	}
+	if a, err := d.AuditLimits(context.Background(), nil); err != nil || !a.Equal || len(a.Notes) != 1 {
+		t.Errorf("offline: %+v, %v, want equal, with a note", a, err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	g.start(t)
+	if a := g.audit(t); !a.Equal {
+		t.Errorf("after the command: %+v", a)
+	}
+	for _, row := range g.server.data.limits.Status(time.Now()) {
+		if row.Limit == "own" && row.Used == 3 {
+			return
+		}
+	}
+	t.Errorf("limit own does not count 3: %+v", g.server.data.limits.Status(time.Now()))
+}
