@@ -1,0 +1,243 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"unicode/utf8"
+)
+
+// A pattern is run only near one of its literals: strings of which every match
+// has at least one. They are looked for together, for all patterns and keywords
+// at once, so that a text in which none stands costs no regular expression.
+type pattern struct {
+	re       *regexp.Regexp
+	literals []string // empty: run everywhere
+	reach    int      // bytes that a match spans at most
+	size     int      // instructions
+}
+
+// leastLiteral is how long a literal must be to be worth looking for, and
+// mostLiterals how many a pattern may ask for.
+const (
+	leastLiteral = 3
+	mostLiterals = 500
+)
+
+// compilePattern compiles RE2 so that it matches folded text, or, when exact,
+// text as it was sent.
+func compilePattern(text string, exact bool) (*pattern, error) {
+	if len(text) > maxPattern {
+		return nil, fmt.Errorf("longer than %d bytes", maxPattern)
+	}
+	tree, err := syntax.Parse(text, syntax.Perl&^syntax.OneLine)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTree(tree); err != nil {
+		return nil, err
+	}
+	if !exact {
+		tree = foldTree(tree)
+	}
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	if len(prog.Inst) > maxProgram {
+		return nil, fmt.Errorf("compiles to %d instructions; %d are allowed", len(prog.Inst), maxProgram)
+	}
+	re, err := regexp.Compile(tree.String())
+	if err != nil {
+		return nil, err
+	}
+	if re.MatchString("") {
+		return nil, errors.New("matches the empty text")
+	}
+	p := &pattern{re: re, reach: min(longest(tree), maxReach), size: len(prog.Inst)}
+	if lits := required(tree); shortest(lits) >= leastLiteral {
+		p.literals = lits
+	}
+	return p, nil
+}
+
+func checkTree(t *syntax.Regexp) error {
+	if t.Op == syntax.OpBeginText || t.Op == syntax.OpEndText {
+		return errors.New(`\A and \z are not used; ^ and $ are the ends of a line`)
+	}
+	for _, sub := range t.Sub {
+		if err := checkTree(sub); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// foldTree rewrites the letters of a pattern as Fold would write them.
+func foldTree(t *syntax.Regexp) *syntax.Regexp {
+	for i, sub := range t.Sub {
+		t.Sub[i] = foldTree(sub)
+	}
+	switch t.Op {
+	case syntax.OpLiteral:
+		return foldLiteral(t)
+	case syntax.OpCharClass:
+		t.Rune = foldClass(t.Rune)
+	}
+	return t
+}
+
+var spaces = []rune{'\n', '\n', ' ', ' '}
+
+// foldLiteral returns the folded runes in place of t, with a class for a space.
+func foldLiteral(t *syntax.Regexp) *syntax.Regexp {
+	out := &syntax.Regexp{Op: syntax.OpConcat, Flags: t.Flags &^ syntax.FoldCase}
+	word := []rune{}
+	flush := func() {
+		if len(word) > 0 {
+			out.Sub = append(out.Sub, &syntax.Regexp{Op: syntax.OpLiteral, Flags: out.Flags, Rune: word})
+			word = nil
+		}
+	}
+	for _, r := range t.Rune {
+		if r == ' ' {
+			flush()
+			out.Sub = append(out.Sub, &syntax.Regexp{Op: syntax.OpCharClass, Flags: out.Flags, Rune: spaces})
+			continue
+		}
+		if r == '\n' {
+			word = append(word, r)
+			continue
+		}
+		word = append(word, []rune(string(Fold(nil, []byte(string(r)))))...)
+	}
+	flush()
+	switch len(out.Sub) {
+	case 0:
+		return &syntax.Regexp{Op: syntax.OpEmptyMatch}
+	case 1:
+		return out.Sub[0]
+	}
+	return out
+}
+
+// foldClass adds to a class what its characters fold to. A negated class keeps
+// its meaning: what it shuts out stays out.
+func foldClass(class []rune) []rune {
+	if len(class) == 0 || class[len(class)-1] == utf8.MaxRune {
+		return class
+	}
+	out := append([]rune(nil), class...)
+	for i := 0; i < len(class); i += 2 {
+		for r := class[i]; r <= class[i+1] && r < rune(len(common)); r++ {
+			f := []rune(string(Fold(nil, []byte(string(r)))))
+			if len(f) == 1 && f[0] != r {
+				out = append(out, f[0], f[0])
+			}
+			if r == ' ' {
+				out = append(out, '\n', '\n')
+			}
+		}
+	}
+	return canonical(out)
+}
+
+// canonical sorts and joins the ranges of a class, by way of the parser.
+func canonical(class []rune) []rune {
+	text := "["
+	for i := 0; i < len(class); i += 2 {
+		text += fmt.Sprintf(`\x{%x}-\x{%x}`, class[i], class[i+1])
+	}
+	t, err := syntax.Parse(text+"]", syntax.Perl)
+	if err != nil {
+		return class
+	}
+	switch t.Op {
+	case syntax.OpCharClass:
+		return t.Rune
+	case syntax.OpLiteral: // of one character
+		return []rune{t.Rune[0], t.Rune[0]}
+	}
+	return class
+}
+
+// longest returns how many bytes a match of t may span, maxReach for no bound.
+func longest(t *syntax.Regexp) int {
+	n := 0
+	switch t.Op {
+	case syntax.OpLiteral:
+		n = len(string(t.Rune))
+		if t.Flags&syntax.FoldCase != 0 {
+			n = utf8.UTFMax * len(t.Rune)
+		}
+	case syntax.OpCharClass:
+		n = utf8.RuneLen(max(t.Rune[len(t.Rune)-1], 0))
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		n = utf8.UTFMax
+	case syntax.OpStar, syntax.OpPlus:
+		n = maxReach
+	case syntax.OpRepeat:
+		n = t.Max * longest(t.Sub[0])
+		if t.Max < 0 {
+			n = maxReach
+		}
+	case syntax.OpAlternate:
+		for _, sub := range t.Sub {
+			n = max(n, longest(sub))
+		}
+	default:
+		for _, sub := range t.Sub {
+			n = min(n+longest(sub), maxReach)
+		}
+	}
+	return min(n, maxReach)
+}
+
+// required returns strings of which every match of t has at least one; nil when
+// none are known.
+func required(t *syntax.Regexp) []string {
+	switch t.Op {
+	case syntax.OpLiteral:
+		if t.Flags&syntax.FoldCase != 0 {
+			return nil
+		}
+		return []string{string(t.Rune)}
+	case syntax.OpCapture, syntax.OpPlus:
+		return required(t.Sub[0])
+	case syntax.OpRepeat:
+		if t.Min > 0 {
+			return required(t.Sub[0])
+		}
+	case syntax.OpConcat:
+		var best []string
+		for _, sub := range t.Sub {
+			if lits := required(sub); shortest(lits) > shortest(best) {
+				best = lits
+			}
+		}
+		return best
+	case syntax.OpAlternate:
+		var all []string
+		for _, sub := range t.Sub {
+			lits := required(sub)
+			if len(lits) == 0 || len(all)+len(lits) > mostLiterals {
+				return nil
+			}
+			all = append(all, lits...)
+		}
+		return all
+	}
+	return nil
+}
+
+func shortest(lits []string) int {
+	if len(lits) == 0 {
+		return 0
+	}
+	n := len(lits[0])
+	for _, l := range lits {
+		n = min(n, len(l))
+	}
+	return n
+}
