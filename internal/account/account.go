@@ -40,6 +40,7 @@ import (
 	"time"
 
 	"gatehouse/internal/call"
+	"gatehouse/internal/seal"
 	"gatehouse/internal/store"
 )
 
@@ -55,6 +56,7 @@ type Options struct {
 	Registration Registration
 	PromptAge    time.Duration // how long prompts are kept; 0: 30 days
 	PromptKeep   int           // prompts kept for each user; 0: 500
+	Keys         *seal.Keys    // prompts are kept under them; nil: as they are
 
 	Now   func() time.Time // nil: time.Now
 	Event func(Event)      // told of everything that happened, in the goroutine it happened in; nil: nobody
@@ -283,17 +285,6 @@ func (s *Service) Expire(ctx context.Context) error {
 	_, err := s.o.Store.Prompts().Expire(ctx, now.Add(-s.o.PromptAge))
 	_, err2 := s.o.Store.Lockouts().Expire(ctx, now.Add(-24*time.Hour))
 	return errors.Join(err, err2)
-}
-
-// SavePrompt keeps what a user asked on the chat API.
-func (s *Service) SavePrompt(ctx context.Context, p store.Prompt) error {
-	return s.o.Store.Prompts().Add(ctx, p, s.o.PromptKeep)
-}
-
-// Prompts returns up to limit of one user's prompts older than the one with id
-// before (0: from the newest), newest first.
-func (s *Service) Prompts(ctx context.Context, userID string, before int64, limit int) ([]store.Prompt, error) {
-	return s.o.Store.Prompts().List(ctx, userID, before, limit)
 }
 
 // lockSubject names who a wrong password counts against. Names that do not
