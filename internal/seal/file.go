@@ -19,7 +19,7 @@ const (
 func ReadKeys(path string) (*Keys, error) {
 	b, err := readSecret(path)
 	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
+		return nil, err
 	}
 	defer clear(b)
 	k, err := ParseKeys(b)
