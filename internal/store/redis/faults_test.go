@@ -113,6 +113,25 @@ func TestSlow(t *testing.T) {
 	answered(t, c, "d", one("requests", 50), nil)
 }
 
+// TestImpatient has callers with deadlines of their own. The circuit opens for
+// those that waited as long as the timeout.
+func TestImpatient(t *testing.T) {
+	p := newProxy(t, mini(t).addr)
+	c := open(t, p.addr(), 50*time.Millisecond)
+	answered(t, c, "a", one("requests", 50), nil)
+	p.set(holding)
+	for _, after := range []time.Duration{time.Millisecond, 50 * time.Millisecond} {
+		mine, cancel := context.WithTimeout(ctx, after)
+		defer cancel()
+		if taken, err := c.Take(mine, "b", one("requests", 50), make([]store.Count, 1)); taken || err == nil {
+			t.Errorf("who waits %v: got %v, %v, want an error", after, taken, err)
+		}
+	}
+	if s := c.State(); s.Up {
+		t.Errorf("got %+v, want a server that is down: the second waited long enough", s)
+	}
+}
+
 // TestLate lets a Take arrive that was given up and settled meanwhile.
 func TestLate(t *testing.T) {
 	for name, start := range kinds() {
@@ -267,6 +286,29 @@ func TestReadOnly(t *testing.T) {
 	up(t, c, false)
 	m.SetError("")
 	up(t, c, true)
+}
+
+// TestAdvice warns of servers that forget.
+func TestAdvice(t *testing.T) {
+	for name, start := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			m := miniredis.RunT(t)
+			addr := start(t).addr
+			m.Server().SetPreHook(func(p *resp.Peer, cmd string, args ...string) bool {
+				if strings.ToUpper(cmd) != "INFO" {
+					return false
+				}
+				p.WriteBulk("# Memory\r\nmaxmemory:1048576\r\nmaxmemory_policy:allkeys-lru\r\n")
+				return true
+			})
+			forgets, keeps := open(t, m.Addr(), time.Minute), open(t, addr, time.Minute)
+			within(t, 10*time.Second, "advice", func() bool { return strings.Contains(forgets.State().Advice, "allkeys-lru") })
+			up(t, keeps, true)
+			if a := keeps.State().Advice; a != "" {
+				t.Errorf("got advice %q on a server as it comes", a)
+			}
+		})
+	}
 }
 
 func TestCancelled(t *testing.T) {

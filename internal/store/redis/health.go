@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ type State struct {
 	Errors   uint64    // requests and probes that failed, ever
 	Last     string    // the last of their errors, for the operator
 	Replicas int       // gateways that share it, this one included, as last known
+	Advice   string    // what is wrong with the server's settings; empty: nothing we know of
 }
 
 // The pulse. A gateway beats once in a while and counts as gone when it has not
@@ -37,9 +39,11 @@ type health struct {
 	errors   atomic.Uint64
 	opened   chan struct{} // wakes the probe
 
-	mu    sync.Mutex
-	since time.Time
-	last  string
+	mu     sync.Mutex
+	since  time.Time
+	last   string
+	advice string
+	asked  bool // for advice, since the server came up
 }
 
 // begin takes the server to be up: the first who asks will know.
@@ -82,6 +86,7 @@ func (h *health) turn(up bool, now time.Time) {
 	if h.up.Swap(up) != up {
 		h.since = now
 	}
+	h.asked = h.asked && up
 }
 
 // State tells how the server is doing. It asks nothing.
@@ -89,7 +94,7 @@ func (c *Counts) State() State {
 	h := &c.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return State{Up: h.up.Load(), Since: h.since, Errors: h.errors.Load(), Last: h.last, Replicas: c.Replicas()}
+	return State{Up: h.up.Load(), Since: h.since, Errors: h.errors.Load(), Last: h.last, Replicas: c.Replicas(), Advice: h.advice}
 }
 
 // Replicas is how many gateways share the server, as last known, and at least
@@ -130,6 +135,7 @@ func (c *Counts) beat(ctx context.Context, life time.Duration) error {
 		if ok {
 			c.health.replicas.Store(n)
 			c.health.turn(true, time.Now())
+			c.advise(ctx)
 			return nil
 		}
 		err = fmt.Errorf("answer holds %T", reply[0])
@@ -138,4 +144,40 @@ func (c *Counts) beat(ctx context.Context, life time.Duration) error {
 		c.health.down(err, time.Now())
 	}
 	return err
+}
+
+// advise looks, once each time the server came up, whether it would forget
+// counts under our hands. Not every server tells.
+func (c *Counts) advise(ctx context.Context) {
+	h := &c.health
+	h.mu.Lock()
+	asked := h.asked
+	h.asked = true
+	h.mu.Unlock()
+	if asked {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	info, err := c.probe.Info(ctx, "memory").Result()
+	if err != nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.advice = advice(info)
+}
+
+// advice reads what INFO says of memory, in lines of "name:value".
+func advice(info string) string {
+	settings := map[string]string{}
+	for line := range strings.Lines(info) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		settings[name] = value
+	}
+	policy := settings["maxmemory_policy"]
+	if policy == "" || policy == "noeviction" || settings["maxmemory"] == "0" {
+		return ""
+	}
+	return "maxmemory-policy is " + policy + ": a full server forgets what was used; set noeviction"
 }
