@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/gateway/guard"
@@ -12,10 +13,12 @@ import (
 // kept small so that nothing is learnt by heart. It has no chance in it but a
 // seeded generator, so the same corpus gives the same file, byte by byte.
 const (
-	epochs  = 400
-	decay   = 0.006 // how much small weights are liked
-	rate    = 0.5
-	partLen = 1800 // bytes of a long sample; the guard scores parts of up to 2 KiB
+	epochs      = 400
+	leastWeight = 0.05 // what is less is left out of the file
+	leastSeen   = 3    // samples that have a feature
+	decay       = 0.02 // how much small weights are liked
+	rate        = 0.5
+	partLen     = 1800 // bytes of a long sample; the guard scores parts of up to 2 KiB
 )
 
 // sample is a text as the model sees it.
@@ -40,8 +43,22 @@ func train(words map[string][]string, ps []Prompt) (*guard.Model, error) {
 		}
 		samples = append(samples, s)
 	}
+	dropRare(samples, len(m.Weights))
 	descend(m, samples)
 	return m, nil
+}
+
+// dropRare takes out what few samples have: it is about them, not about attacks.
+func dropRare(samples []sample, features int) {
+	n := make([]int, features)
+	for _, s := range samples {
+		for _, f := range s.features {
+			n[f]++
+		}
+	}
+	for i := range samples {
+		samples[i].features = slices.DeleteFunc(samples[i].features, func(f int) bool { return n[f] < leastSeen })
+	}
 }
 
 // texts leaves out the attacks whose words cannot be read as they stand: the
@@ -121,7 +138,9 @@ func descend(m *guard.Model, samples []sample) {
 		bias -= rate * gb / math.Sqrt(b2)
 	}
 	for f := range w {
-		m.Weights[f] = float32(w[f])
+		if math.Abs(w[f]) >= leastWeight {
+			m.Weights[f] = float32(w[f])
+		}
 	}
 	m.Bias = float32(bias)
 }
