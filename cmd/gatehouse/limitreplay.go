@@ -16,7 +16,7 @@ func (p *program) limitReplay() *cobra.Command {
 	var when timeRange
 	c := when.flags(p.uses(p.prints(verb("replay", "Show who another configuration would have refused",
 		`Replays the calls in the journal, of the last seven days unless told otherwise,
-against the limits, policies and networks of another configuration, and shows
+against the limits, policies, networks and guard of another configuration, and shows
 who would have been refused, when and why, and who was refused and would now be
 admitted. Calls are judged at the time they were made, with what they used in the
 end, at that configuration's prices. No server is needed, and none is changed.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ type ReplayOptions struct {
 	Config   *config.Config // the limits, policies and networks that are tried
 	From, To time.Time      // of the calls that are told; zero: open
 	Told     func(admin.Scan)
-	Row      func(ReplayRow) error // gets each call that fares differently, in order; an error ends the replay
+	Row      func(ReplayRow) error // gets each call that fares differently, in the order in which they ended; an error ends the replay
 }
 
 // ReplayRow is a call that fares differently.
@@ -42,7 +43,7 @@ type ReplayRow struct {
 	IP        netip.Addr `json:"ip"`
 	Was       string     `json:"was" doc:"admitted, or why it was refused"`
 	Now       string     `json:"now"`
-	Limit     string     `json:"limit" doc:"that refuses, or refused"`
+	Limit     string     `json:"limit" doc:"or rule of the guard, that refuses, or refused"`
 	Detail    string     `json:"detail"`
 }
 
@@ -125,6 +126,11 @@ func Replay(ctx context.Context, o ReplayOptions) (*Replayed, error) {
 			return nil, fmt.Errorf("replay: %w", err)
 		}
 	}
+	for _, id := range slices.Sorted(maps.Keys(v.open)) { // they have no end yet
+		if err := v.tell(v.open[id].Call, admitted(), refusedBy(v.open[id].now)); err != nil {
+			return nil, fmt.Errorf("replay: %w", err)
+		}
+	}
 	return v.sum(), nil
 }
 
@@ -138,7 +144,7 @@ type replayed struct {
 	texts  replayTexts
 	waits  map[string]time.Duration // how long a call may wait for a limit, by its name
 	limits *limit.Limiter           // nil before the first record, whose time it begins at
-	open   map[string]*call.Call    // admitted here and there, by id
+	open   map[string]*replayCall   // admitted then and not ended, by id
 
 	total   Replayed
 	reasons map[ReplayReason]int64
@@ -148,7 +154,7 @@ type replayed struct {
 
 func newReplay(o ReplayOptions) (*replayed, error) {
 	v := &replayed{
-		o: o, open: map[string]*call.Call{}, waits: map[string]time.Duration{},
+		o: o, open: map[string]*replayCall{}, waits: map[string]time.Duration{},
 		reasons: map[ReplayReason]int64{}, users: map[[2]string]*ReplayUser{}, skipped: map[string]int64{},
 	}
 	v.total.From, v.total.To = o.From, o.To
@@ -156,7 +162,7 @@ func newReplay(o ReplayOptions) (*replayed, error) {
 	if v.models, err = modelTable(o.Config); err != nil {
 		return nil, err
 	}
-	if v.rules, err = newRules(o.Config, v.models); err != nil {
+	if v.rules, err = newRules(o.Config, v.models, nil); err != nil {
 		return nil, err
 	}
 	v.table = limitTable(o.Config)
@@ -171,6 +177,26 @@ func newReplay(o ReplayOptions) (*replayed, error) {
 	}
 	v.texts, err = newReplayTexts(o.Config, v.table)
 	return v, err
+}
+
+// replayCall is a call that was admitted then, and what it is told now.
+type replayCall struct {
+	*call.Call
+	now   *call.Refusal // nil: admitted
+	read  bool          // with its text
+	notes []ledger.Note // what was noted then
+}
+
+// fate is what became of a call.
+type fate struct{ reason, limit, detail string }
+
+func admitted() fate { return fate{reason: replayAdmitted} }
+
+func refusedBy(ref *call.Refusal) fate {
+	if ref == nil {
+		return admitted()
+	}
+	return fate{string(ref.Reason), ref.Limit, ref.Detail}
 }
 
 // begin is the time of the first record that matters.
@@ -216,7 +242,7 @@ func (v *replayed) entry(ctx context.Context, e *journal.Entry) error {
 	case *ledger.Admit:
 		return v.admit(ctx, m, e)
 	case *ledger.Result:
-		v.settle(m, e.Time)
+		return v.settle(m, e.Time)
 	case *ledger.Refused:
 		return v.refused(ctx, m, e)
 	case *ledger.Tally:
@@ -234,19 +260,35 @@ func (v *replayed) admit(ctx context.Context, m *ledger.Admit, e *journal.Entry)
 	if ref == nil {
 		ref = v.judge(ctx, c, e.Time)
 	}
-	if ref == nil {
-		v.open[c.ID] = c
-	}
-	return v.tell(c, replayAdmitted, nil, ref)
+	v.open[c.ID] = &replayCall{c, ref, c.Body != nil, m.Notes}
+	return nil
 }
 
-// settle ends a call as it ended, at this configuration's prices.
-func (v *replayed) settle(m *ledger.Result, now time.Time) {
+// settle ends a call as it ended, at this configuration's prices. Only now is
+// known whether the guard let it through then.
+func (v *replayed) settle(m *ledger.Result, now time.Time) error {
 	c := v.open[m.ID]
 	if c == nil {
-		return
+		return nil
 	}
 	delete(v.open, m.ID)
+	if c.now == nil {
+		v.end(c.Call, m, now)
+	}
+	was := admitted()
+	if m.Outcome == call.Blocked && !m.Worked {
+		if was = blockedBy(c.notes); !c.read && c.now == nil {
+			if v.told(c.Time) {
+				v.skip("blocked by the guard, and without a recorded text", 1)
+			}
+			return nil
+		}
+	}
+	return v.tell(c.Call, was, refusedBy(c.now))
+}
+
+// end settles what a call reserved.
+func (v *replayed) end(c *call.Call, m *ledger.Result, now time.Time) {
 	u := m.Usage
 	r := &call.Result{
 		Time: m.Time, Outcome: m.Outcome, Status: int(m.Status), Worked: m.Worked,
@@ -268,9 +310,8 @@ var decided = map[string]bool{
 
 func (v *replayed) refused(ctx context.Context, m *ledger.Refused, e *journal.Entry) error {
 	if c := v.open[m.ID]; c != nil { // its admission had not been durable in time
-		v.limits.Release(c)
+		v.limits.Release(c.Call)
 		delete(v.open, m.ID)
-		return nil
 	}
 	if why := unplayable(m); why != "" {
 		if v.told(m.Time) {
@@ -284,7 +325,19 @@ func (v *replayed) refused(ctx context.Context, m *ledger.Refused, e *journal.En
 	if ref == nil {
 		v.limits.Settle(c, &call.Result{Time: e.Time, Outcome: call.Interrupted, Worked: true, Cost: c.Worst(), Usage: call.Usage{Input: c.InputEstimate, Output: c.OutputBound()}}, e.Time)
 	}
-	return v.tell(c, m.Reason, m, ref)
+	return v.tell(c, fate{m.Reason, m.Limit, m.Detail}, refusedBy(ref))
+}
+
+// blockedBy is a prompt that the guard stopped, by the rule that its record
+// names, if it does.
+func blockedBy(notes []ledger.Note) fate {
+	f := fate{reason: string(call.GuardDenied.Reason)}
+	for _, n := range notes {
+		if n.Stage == "guard" && n.Action == "block" && !n.Observe {
+			f.limit, f.detail = n.Name, n.Detail
+		}
+	}
+	return f
 }
 
 // unplayable says why a refused call cannot be tried again.
@@ -300,8 +353,8 @@ func unplayable(m *ledger.Refused) string {
 	return ""
 }
 
-// judge is gateway.serve without what a record does not tell: credentials and
-// bodies.
+// judge is gateway.serve without what a record does not tell, such as
+// credentials.
 func (v *replayed) judge(ctx context.Context, c *call.Call, now time.Time) *call.Refusal {
 	if ref := v.rules.Policy.Enter(c); ref != nil {
 		return ref
@@ -319,8 +372,9 @@ func (v *replayed) judge(ctx context.Context, c *call.Call, now time.Time) *call
 	}
 	_, ref := v.limits.Reserve(ctx, c, now)
 	if ref == nil {
-		v.observed(c)
-		return nil
+		ref = v.inbound(ctx, c, now)
+		v.observed(c, ref)
+		return ref
 	}
 	if wait, waits := v.waits[ref.Limit]; waits && ref.RetryAfter <= wait {
 		if v.told(c.Time) {
@@ -332,9 +386,9 @@ func (v *replayed) judge(ctx context.Context, c *call.Call, now time.Time) *call
 }
 
 // observed counts a call that passes only because something is just observed.
-func (v *replayed) observed(c *call.Call) {
+func (v *replayed) observed(c *call.Call, ref *call.Refusal) {
 	for _, note := range c.Notes {
-		if note.Observe && v.told(c.Time) {
+		if ref == nil && note.Observe && note.Action != "mask" && v.told(c.Time) {
 			v.total.Observed++
 			return
 		}
@@ -349,12 +403,13 @@ func (v *replayed) told(t time.Time) bool {
 func (v *replayed) skip(why string, n int64) { v.skipped[why] += n }
 
 // tell counts what became of a call, and hands it on when that is new.
-func (v *replayed) tell(c *call.Call, was string, before *ledger.Refused, ref *call.Refusal) error {
+func (v *replayed) tell(c *call.Call, was, now fate) error {
 	if !v.told(c.Time) {
 		return nil
 	}
 	row := ReplayRow{
-		Time: c.Time, CallID: c.ID, Model: c.Model.ID, IP: c.IP, Was: was, Now: replayAdmitted,
+		Time: c.Time, CallID: c.ID, Model: c.Model.ID, IP: c.IP, Was: was.reason, Now: now.reason,
+		Limit: cmp.Or(now.limit, was.limit), Detail: cmp.Or(now.detail, was.detail),
 	}
 	if c.Operation != nil {
 		row.Operation = c.Operation.Name
@@ -363,15 +418,13 @@ func (v *replayed) tell(c *call.Call, was string, before *ledger.Refused, ref *c
 		row.User, row.Team, row.Key = p.User, cmp.Or(p.Team, "default"), string(p.Key)
 	}
 	v.total.Calls++
-	if before != nil {
+	if was.reason != replayAdmitted {
 		v.total.Refused++
-		row.Limit, row.Detail = before.Limit, before.Detail
 	}
-	if ref != nil {
-		row.Now, row.Limit, row.Detail = string(ref.Reason), ref.Limit, ref.Detail
+	if now.reason != replayAdmitted {
 		v.total.WouldRefuse++
 	}
-	if (before == nil) == (ref == nil) {
+	if (was.reason == replayAdmitted) == (now.reason == replayAdmitted) {
 		return nil
 	}
 	v.count(&row)

@@ -23,8 +23,9 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // past is a journal as text, an entry a line: seconds after noon, then
 //
-//	admit ID USER [TEXT…]     of team red, with a bound of 1000 tokens
+//	admit ID USER [TEXT…]     of team red, with a bound of 1000 tokens; text "-" is not recorded
 //	result ID OUTPUT          so many tokens, and no input
+//	blocked ID                by the guard, before Bedrock was asked
 //	refused ID USER REASON [DETAIL…]
 //	tally USER REASON COUNT
 func past(t *testing.T, script string) (dir string) {
@@ -70,7 +71,11 @@ func pastEntry(t *testing.T, now time.Time, f []string) (ledger.Meta, []byte) {
 			Principal: ledger.Principal{UserID: "id-" + f[2], User: f[2], Team: "red", Key: "GTHK" + f[2], Scheme: "sigv4"},
 			IP:        netip.MustParseAddr("192.0.2.1"), MaxTokens: 1000, InputEstimate: 100,
 		}
-		if len(text) == 0 {
+		switch {
+		case len(text) == 0:
+			return a, nil
+		case text[0] == "-":
+			a.BodyBytes = 99
 			return a, nil
 		}
 		body := fmt.Appendf(nil, `{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":1000}}`, strings.Join(text, " "))
@@ -85,6 +90,8 @@ func pastEntry(t *testing.T, now time.Time, f []string) (ledger.Meta, []byte) {
 		return &ledger.Admit{Asked: a}, body
 	case "result":
 		return &ledger.Result{ID: f[1], Time: now, Outcome: call.OK, Status: 200, Usage: ledger.Usage{Output: n, Exact: true}, Worked: true}, nil
+	case "blocked":
+		return &ledger.Result{ID: f[1], Time: now, Outcome: call.Blocked, Status: 200}, nil
 	case "refused":
 		a, _ := asked(nil)
 		return &ledger.Refused{Asked: a, Reason: f[3], Detail: strings.Join(f[4:], " ")}, nil
@@ -169,7 +176,8 @@ prices: {"amazon.nova-lite-v1:0": {input: 1, output: 1}}`, 0, `
 			not replayed: 1 refused and only counted: login_refused
 			not replayed: 1 refused by its key: model_denied
 			not replayed: 1 refused whatever the configuration: malformed_body
-			1 calls`},
+			not replayed: 1 refused whatever the configuration: overloaded
+			0 calls`},
 		{"similar prompts", `
 			0 admit a ana how do I bake a cake with 3 eggs and some flour please tell me
 			0 result a 1
@@ -183,6 +191,20 @@ prices: {"amazon.nova-lite-v1:0": {input: 1, output: 1}}`, 0, `
 			12:00:03 ana rate_limited → admitted
 			note: 1 calls have no recorded text: what goes by texts is not replayed for them
 			4 calls`},
+		{"the guard", `
+			0 admit a ana please tell me about the harbour
+			0 result a 1
+			1 admit b ana please tell me about the garden
+			1 blocked b
+			2 admit c ana please tell me about the garden and the harbour
+			2 blocked c
+			3 admit d ana -
+			3 blocked d`, "guard: {rules: [own.yaml], packs: []}\nlimits:" + off, 0, `
+			12:00:00 ana admitted → guard_blocked harbour
+			12:00:01 ana guard_blocked → admitted
+			not replayed: 1 blocked by the guard, and without a recorded text
+			note: 1 calls have no recorded text: what goes by texts is not replayed for them
+			3 calls`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := past(t, tt.past)
@@ -199,6 +221,7 @@ func written(t *testing.T, text string) *config.Config {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
+		"own.yaml":     "rules:\n- {name: harbour, action: block, direction: in, match: {keywords: [harbour]}, message: No harbours.}\n",
 		"new.yaml":     text,
 		"no-bob.cedar": "permit (principal, action, resource);\nforbid (principal, action, resource) when { principal.user == \"bob\" };\n",
 	} {

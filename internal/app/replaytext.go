@@ -1,10 +1,13 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"iter"
+	"net/http"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"gatehouse/internal/call"
 	"gatehouse/internal/config"
@@ -23,7 +26,7 @@ type replayTexts struct {
 }
 
 func newReplayTexts(c *config.Config, table []limit.Limit) (t replayTexts, err error) {
-	t.wanted = slices.ContainsFunc(table, func(l limit.Limit) bool { return slices.Contains(l.Per, "similar_prompt") })
+	t.wanted = len(c.Guard.Packs)+len(c.Guard.Rules) > 0 || slices.ContainsFunc(table, func(l limit.Limit) bool { return slices.Contains(l.Per, "similar_prompt") })
 	if c.Record.KeyFile != "" {
 		t.keys, err = seal.ReadKeys(c.Record.KeyFile)
 	}
@@ -61,6 +64,26 @@ func (v *replayed) read(c *call.Call, m *ledger.Admit, e *journal.Entry) *call.R
 	return v.rules.Read.Parse(c)
 }
 
+// inbound asks the guard about the text of c, if there is one.
+func (v *replayed) inbound(ctx context.Context, c *call.Call, now time.Time) *call.Refusal {
+	if v.rules.Guard == nil || c.Doc == nil || c.Operation.Body == "apply-guardrail" { // as the gateway does
+		return nil
+	}
+	verdict := v.rules.Guard.Inbound(ctx, c)
+	c.Notes = append(c.Notes, verdict.Notes...)
+	switch {
+	case verdict.Blocked:
+		v.limits.Settle(c, &call.Result{Time: now, Outcome: call.Blocked, Status: http.StatusOK}, now)
+		ref := call.GuardDenied.With("rule " + verdict.Rule + " of the guard")
+		ref.Limit = verdict.Rule
+		return ref
+	case verdict.Refusal != nil:
+		v.limits.Release(c)
+		return verdict.Refusal
+	}
+	return nil
+}
+
 func (v *replayed) absent(c *call.Call) {
 	if v.texts.wanted && v.told(c.Time) {
 		v.texts.absent++
@@ -74,8 +97,12 @@ func (v *replayed) forget(c *call.Call) {
 }
 
 func (v *replayed) notes() []string {
-	if v.texts.absent == 0 {
-		return []string{}
+	notes := []string{}
+	if v.texts.absent > 0 {
+		notes = append(notes, fmt.Sprintf("%d calls have no recorded text: what goes by texts is not replayed for them", v.texts.absent))
 	}
-	return []string{fmt.Sprintf("%d calls have no recorded text: what goes by texts is not replayed for them", v.texts.absent)}
+	if v.o.Config.Guard.ApplyBedrockGuardrail != "" {
+		notes = append(notes, "Bedrock's guardrail is not asked")
+	}
+	return notes
 }
