@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/internal/app"
 	"gatehouse/internal/config"
 )
 
@@ -21,10 +25,10 @@ func (p *program) configCheck() *cobra.Command {
 	return p.prints(verb("check FILE", "Report every mistake of a configuration file",
 		"Reports every mistake of a configuration file at once, with its line and\ncolumn. Exits with 2 when there is one.",
 		exactly("FILE"), func(_ context.Context, args []string) error {
-			_, err := config.Load(args[0])
+			_, err := loadConfig(args[0])
 			var mistakes config.Errors
 			if err != nil && !errors.As(err, &mistakes) {
-				return unreadable(args[0], err)
+				return err
 			}
 			if p.format != formatTable {
 				rows := make([]mistake, len(mistakes))
@@ -41,6 +45,19 @@ func (p *program) configCheck() *cobra.Command {
 			return err
 		}))
 }
+
+// placed reads `file:line:column: what`, the form that every checker of a file
+// reports in.
+func placed(text string) *config.Error {
+	if m := placeRE.FindStringSubmatch(text); m != nil {
+		line, _ := strconv.Atoi(m[2])
+		col, _ := strconv.Atoi(m[3])
+		return &config.Error{File: m[1], Line: line, Col: col, What: m[4]}
+	}
+	return &config.Error{What: text}
+}
+
+var placeRE = regexp.MustCompile(`^(.+?):([0-9]+):([0-9]+): (.*)$`)
 
 // mistake is a row of `config check`.
 type mistake struct {
@@ -75,15 +92,25 @@ func (p *program) configShow() *cobra.Command {
 	return c
 }
 
-// loadConfig reads a configuration file; that it cannot be read is a mistake
-// of the caller.
+// loadConfig reads a configuration file and the files that it names. What is
+// wrong with any of them is a mistake of the caller.
 func loadConfig(file string, flags ...config.Flag) (*config.Config, error) {
 	cfg, err := config.Load(file, flags...)
 	var mistakes config.Errors
-	if err != nil && !errors.As(err, &mistakes) {
+	switch {
+	case err == nil:
+	case errors.As(err, &mistakes):
+		return nil, err
+	default:
 		return nil, unreadable(file, err)
 	}
-	return cfg, err
+	if err := app.Check(cfg); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			mistakes = append(mistakes, placed(strings.TrimSuffix(line, "\n")))
+		}
+		return nil, mistakes
+	}
+	return cfg, nil
 }
 
 // unreadable is a configuration file that cannot be read.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -30,13 +32,20 @@ func (p *program) serveVerb() *cobra.Command {
 	c = configured(&file, p.uses(verb("serve", "Run the guarded endpoint",
 		`Runs the guarded endpoint on embedded defaults, or on a configuration file. It
 writes "ready" to standard error once it accepts calls, and drains on the first
-interrupt.`,
+interrupt. A change of the file, or of one that it names, takes effect within two
+seconds, and at once on SIGHUP; a mistake leaves the old configuration in force.`,
 		exactly(), func(ctx context.Context, _ []string) error {
-			cfg, err := loadConfig(file, p.overrides(c)...)
+			load := func() (*config.Config, error) { return loadConfig(file, p.overrides(c)...) }
+			cfg, err := load()
 			if err != nil {
 				return err
 			}
-			err = app.Serve(ctx, cfg, app.Options{DataDir: p.data, Stderr: p.stderr, Version: buildInfo().Version})
+			hangup := make(chan os.Signal, 1)
+			signal.Notify(hangup, syscall.SIGHUP)
+			defer signal.Stop(hangup)
+			err = app.Serve(ctx, cfg, app.Options{
+				DataDir: p.data, Stderr: p.stderr, Version: buildInfo().Version, Load: load, File: file, Reload: hangup,
+			})
 			return p.serveError(cfg, err)
 		})))
 	for _, f := range serveFlags {
@@ -48,7 +57,7 @@ interrupt.`,
 	c.RegisterFlagCompletionFunc("tls", cobra.FixedCompletions([]string{"off", "auto", "files"}, cobra.ShellCompDirectiveNoFileComp))
 	c.MarkFlagFilename("tls-cert")
 	c.MarkFlagFilename("tls-key")
-	return c
+	return p.printsPolicy(c, &file)
 }
 
 // serveError tells which flag gets round an address or a directory that

@@ -34,6 +34,7 @@ type API interface {
 	Limits
 	Freezes
 	Scans
+	Watches
 	Journal
 	Server
 }

@@ -290,6 +290,8 @@ func TestClient(t *testing.T) {
 	say(c.ListKeys(ctx))
 	say(c.ListModels(ctx))
 	say(c.ShowModel(ctx, "arn:a/b?c#d%2F"))
+	say(c.ListAlarms(ctx))
+	say(c.ListChannels(ctx))
 	say(c.ListLimits(ctx))
 	say(c.AuditLimits(ctx, func(p Scan) { say(p, nil) }))
 	say(c.Usage(ctx, UsageQuery{By: []string{"user", "day"}, From: day}, func(p Scan) { say(p, nil) }))
@@ -491,5 +493,32 @@ func TestPaste(t *testing.T) {
 	}
 	if got := Paste(Info{Region: "us-east-1"}, IssuedKey{}); strings.Contains(got, "KEY") {
 		t.Errorf("without a key the block names one:\n%s", got)
+	}
+}
+
+// Metrics are open to programs on this machine, and to nobody else without the token.
+func TestMetricsAreLocal(t *testing.T) {
+	o, _ := options(&bytes.Buffer{})
+	for _, tt := range []struct {
+		from, authorization string
+		want                int
+	}{
+		{"127.0.0.1:5", "", 200},
+		{"[::1]:5", "", 200},
+		{"[::ffff:127.0.0.1]:5", "", 200},
+		{"192.0.2.1:5", "", 401},
+		{"", "", 401},
+		{"192.0.2.1:5", "Bearer " + token, 200},
+	} {
+		r := httptest.NewRequest("GET", "http://127.0.0.1/metrics", nil)
+		r.RemoteAddr = tt.from
+		if tt.authorization != "" {
+			r.Header.Set("Authorization", tt.authorization)
+		}
+		w := httptest.NewRecorder()
+		Handler(o).ServeHTTP(w, r)
+		if w.Code != tt.want || w.Code == 200 && w.Body.String() != "up 1\n" {
+			t.Errorf("from %q, %q: %d %s, want %d", tt.from, tt.authorization, w.Code, w.Body, tt.want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -134,6 +135,18 @@ func (f *fakeAPI) RevokeKey(_ context.Context, id string) (Key, error) {
 func (f *fakeAPI) ListModels(context.Context) ([]Model, error) { return []Model{{ID: "a.b"}}, nil }
 
 func (f *fakeAPI) ShowModel(_ context.Context, id string) (Model, error) { return Model{ID: id}, nil }
+
+func (f *fakeAPI) ListAlarms(context.Context) ([]Alarm, error) {
+	return []Alarm{{Name: "a", Metric: "Invocations", Threshold: 0.5, State: "OK"}}, nil
+}
+
+func (f *fakeAPI) ListChannels(context.Context) ([]Channel, error) {
+	return []Channel{{Name: "c", Kind: "slack"}}, nil
+}
+
+func (f *fakeAPI) Metrics() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "up 1\n") })
+}
 
 func (f *fakeAPI) ListLimits(context.Context) ([]Limit, error) {
 	return []Limit{{Limit: "requests", Per: "user", Key: "u", Max: 100, Used: 1, ResetsAt: day}}, nil

@@ -77,7 +77,7 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	rt, params, err := match(r.Method, r.URL.EscapedPath())
-	if err == nil && rt.open {
+	if err == nil && (rt.open || rt.local && onThisMachine(r)) {
 		return s.answer(w, r, rt, params)
 	}
 	if authErr := s.authenticate(r); authErr != nil {
@@ -117,6 +117,12 @@ func (s *service) local(hostport string) bool {
 	return host == "localhost" || slices.ContainsFunc(s.Hosts, func(h string) bool { return strings.EqualFold(h, host) })
 }
 
+// onThisMachine tells whether a program on this machine asks.
+func onThisMachine(r *http.Request) bool {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && from.Addr().Unmap().IsLoopback()
+}
+
 func (s *service) authenticate(r *http.Request) error {
 	if s.socket {
 		return nil
@@ -146,8 +152,12 @@ func (s *service) answer(w http.ResponseWriter, r *http.Request, rt *route, para
 	if err != nil {
 		return err
 	}
-	if st, ok := out.(stream); ok {
-		return s.stream(w, r, st)
+	switch out := out.(type) {
+	case stream:
+		return s.stream(w, r, out)
+	case text:
+		out.ServeHTTP(w, r)
+		return nil
 	}
 	status := rt.status
 	if status == 0 {

@@ -90,7 +90,11 @@ func (g *generator) params(r *route) []any {
 
 // answer is what a route answers: a value, or lines of it.
 func (g *generator) answer(r *route) map[string]any {
-	if _, ok := r.answer.(stream); !ok {
+	switch r.answer.(type) {
+	case text:
+		return map[string]any{"text/plain": map[string]any{"schema": map[string]any{"type": "string"}}}
+	case stream:
+	default:
 		return g.content(r.answer)
 	}
 	schema := map[string]any{"type": "object"}
@@ -116,6 +120,8 @@ func (g *generator) schema(t reflect.Type) map[string]any {
 		return g.object(t)
 	case t.Kind() == reflect.Map:
 		return map[string]any{"type": "object"}
+	case t.Kind() == reflect.Float64:
+		return map[string]any{"type": "number"}
 	case t.Kind() == reflect.Bool:
 		return map[string]any{"type": "boolean"}
 	case t.Kind() == reflect.String:

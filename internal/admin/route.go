@@ -22,6 +22,7 @@ type route struct {
 	line         any // of an answer that is a stream: zero value of a line's type; nil: any object
 	status       int // of success; 0: 200
 	open         bool
+	local        bool // open to programs on this machine
 	do           func(ctx context.Context, s *service, in *input) (any, error)
 }
 
@@ -52,6 +53,7 @@ var routes = []route{
 			}
 			return Health{"ready"}, nil
 		}},
+	{method: "GET", path: "/metrics", name: "metrics", summary: "Metrics in Prometheus's text format. Without the token for programs on this machine.", answer: text{}, local: true, do: metricsText},
 	{method: "GET", path: "/openapi.json", name: "openapi", summary: "This document.", answer: map[string]any{}, open: true,
 		do: func(_ context.Context, s *service, _ *input) (any, error) { return s.document, nil }},
 
@@ -111,6 +113,10 @@ var routes = []route{
 		do: func(ctx context.Context, s *service, in *input) (any, error) {
 			return s.API.ShowModel(ctx, in.path["model"])
 		}},
+	{method: "GET", path: "/api/v1/alarms", name: "listAlarms", summary: "How all alarms stand.", answer: []Alarm{},
+		do: func(ctx context.Context, s *service, _ *input) (any, error) { return list(s.API.ListAlarms(ctx)) }},
+	{method: "GET", path: "/api/v1/channels", name: "listChannels", summary: "How the channels for messages stand.", answer: []Channel{},
+		do: func(ctx context.Context, s *service, _ *input) (any, error) { return list(s.API.ListChannels(ctx)) }},
 	{method: "GET", path: "/api/v1/limits", name: "listLimits", summary: "How much of each limit is used.", answer: []Limit{},
 		do: func(ctx context.Context, s *service, _ *input) (any, error) { return list(s.API.ListLimits(ctx)) }},
 	{method: "GET", path: "/api/v1/limits/audit", name: "auditLimits", summary: "Recompute every counter from the journal and tell what differs.", answer: stream(nil), line: ScanLine{},

@@ -219,7 +219,7 @@ func (d *Data) ExportJournal(_ context.Context, e admin.Export, w io.Writer) err
 
 // Info implements [admin.Server], as Config does.
 func (d *Data) Info(context.Context) (admin.Info, error) {
-	i := admin.Info{Go: runtime.Version(), Region: d.config.Region}
+	i := admin.Info{Go: runtime.Version(), Region: d.settings.Load().config.Region}
 	if d.info != nil {
 		s := d.info()
 		i.Version, i.Endpoint, i.CAFile, i.StartedAt = s.version, s.endpoint, s.caFile, s.started
@@ -227,13 +227,15 @@ func (d *Data) Info(context.Context) (admin.Info, error) {
 	return i, nil
 }
 
-func (d *Data) Config(context.Context) (jsontext.Value, error) { return json.Marshal(d.config) }
+func (d *Data) Config(context.Context) (jsontext.Value, error) {
+	return json.Marshal(d.settings.Load().config)
+}
 
 // ListModels implements [admin.Models], as ShowModel does.
 func (d *Data) ListModels(context.Context) ([]admin.Model, error) {
-	return admin.ModelRows(d.models), nil
+	return admin.ModelRows(d.models()), nil
 }
 
 func (d *Data) ShowModel(_ context.Context, id string) (admin.Model, error) {
-	return admin.ModelRow(d.models, id)
+	return admin.ModelRow(d.models(), id)
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/internal/account"
@@ -19,6 +20,7 @@ import (
 	"gatehouse/internal/gateway/record"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/ledger"
+	"gatehouse/internal/store/redis"
 	"gatehouse/internal/store/sqlite"
 )
 
@@ -39,24 +41,42 @@ const (
 // has it open at a time.
 type Data struct {
 	dir    string
-	config *config.Config
+	config *config.Config // at the start; settings has the one in force
 	log    *slog.Logger
 	info   func() serverInfo // nil without a server
 
 	lock      io.Closer
 	db        *sqlite.DB
-	models    *model.Table
+	settings  atomic.Pointer[settings]
 	limits    *limit.Limiter
+	shared    *redis.Counts            // of limits; nil: they are this process's own
+	watchers  atomic.Pointer[watchers] // of a running server
 	calls     *journal.Journal
 	strangers *journal.Journal
 	recorder  *record.Recorder
 	accounts  *account.Service
 	recovery  journal.Recovery
 	cut       int // calls that a crash had left open
+	freezes   freezes
+
+	reloadError atomic.Pointer[string] // of the last reload; empty: it went well
+
+	// offline: opened for a command, without the server's configuration. What the
+	// limits count is then not the whole, and must not become a snapshot.
+	offline bool
 
 	strangersPerSecond int        // written one by one; 0: record's default
 	disk               journal.FS // of the main journal; nil: the operating system's
 }
+
+// settings are what a reload replaces, beside the gateway's rules.
+type settings struct {
+	config *config.Config
+	models *model.Table
+}
+
+// models is the table of models in force.
+func (d *Data) models() *model.Table { return d.settings.Load().models }
 
 // ErrInUse means that another process has the data directory open and does not
 // answer on its socket.
@@ -64,7 +84,8 @@ var ErrInUse = errors.New("the data directory is in use by another process")
 
 // OpenData opens dir without a server, making it when it is new.
 func OpenData(ctx context.Context, dir string) (*Data, error) {
-	return openData(ctx, dir, config.Default(), slog.New(slog.DiscardHandler))
+	d := &Data{dir: dir, config: config.Default(), log: slog.New(slog.DiscardHandler), offline: true}
+	return d, d.open(ctx)
 }
 
 func openData(ctx context.Context, dir string, c *config.Config, log *slog.Logger) (*Data, error) {
@@ -73,7 +94,7 @@ func openData(ctx context.Context, dir string, c *config.Config, log *slog.Logge
 }
 
 func (d *Data) open(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{d.openDir, d.openTables, d.openState, d.openJournals, d.openAccounts} {
+	for _, step := range []func(context.Context) error{d.openDir, d.openTables, d.openLimits, d.openFreezes, d.openState, d.openJournals, d.openAccounts} {
 		if err := step(ctx); err != nil {
 			d.Close()
 			return err
@@ -88,19 +109,26 @@ func (d *Data) openDir(context.Context) (err error) {
 			return fmt.Errorf("data directory: %w", err)
 		}
 	}
-	if d.lock, err = (journal.OSFS{}).Lock(d.dir); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrInUse, d.dir, err)
+	d.lock, err = (journal.OSFS{}).Lock(d.dir)
+	switch {
+	case errors.Is(err, journal.ErrInUse):
+		return fmt.Errorf("%w: %s", ErrInUse, d.dir)
+	case err != nil:
+		return fmt.Errorf("data directory: %w", err)
 	}
 	return nil
 }
 
 func (d *Data) openTables(context.Context) (err error) {
-	if d.models, err = admin.ModelTable(d.config); err != nil {
+	models, err := modelTable(d.config)
+	if err != nil {
 		return err
 	}
-	d.limits, err = limit.New(limit.Options{Limits: limitTable(d.config)})
-	return err
+	d.settings.Store(&settings{d.config, models})
+	return nil
 }
+
+func (d *Data) openFreezes(context.Context) error { return d.freezes.load(d.dir) }
 
 func (d *Data) openState(ctx context.Context) (err error) {
 	d.db, err = sqlite.Open(ctx, filepath.Join(d.dir, stateFile))
@@ -112,7 +140,7 @@ func (d *Data) openState(ctx context.Context) (err error) {
 func (d *Data) openJournals(ctx context.Context) (err error) {
 	r := replay{limits: d.limits}
 	d.calls, d.recovery, err = journal.Open(ctx, journal.Options{
-		Dir: filepath.Join(d.dir, callsDir), FS: d.disk, Snapshot: d.limits.Snapshot, Log: d.log,
+		Dir: filepath.Join(d.dir, callsDir), FS: d.disk, Snapshot: d.snapshot(), Log: d.log,
 	}, r.entry)
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
@@ -132,11 +160,23 @@ func (d *Data) openJournals(ctx context.Context) (err error) {
 	}, nil); err != nil {
 		return fmt.Errorf("journal of strangers: %w", err)
 	}
+	bodies, err := recordPolicy(d.config)
+	if err != nil {
+		return err
+	}
 	d.recorder, err = record.New(record.Options{
 		Journal: d.calls, Strangers: d.strangers, Account: d.config.AccountID, Region: d.config.Region,
-		Bodies: record.Bodies(d.config.Record.Bodies), StrangersPerSecond: d.strangersPerSecond, CallerPerSecond: cmp.Or(d.strangersPerSecond, callerPerSecond),
+		Bodies: bodies.Bodies, Teams: bodies.Teams, Keys: bodies.Keys, StrangersPerSecond: d.strangersPerSecond, CallerPerSecond: cmp.Or(d.strangersPerSecond, callerPerSecond),
 	})
 	return err
+}
+
+// snapshot is what begins each segment of the main journal.
+func (d *Data) snapshot() func() []byte {
+	if d.offline {
+		return nil // a start reads on from the snapshot before
+	}
+	return d.limits.Snapshot
 }
 
 // replay rebuilds the limiter's counters from what the journal says.
@@ -220,6 +260,7 @@ func (d *Data) Close() error {
 			errs = append(errs, j.Close())
 		}
 	}
+	errs = append(errs, d.closeLimits())
 	if d.db != nil {
 		errs = append(errs, d.db.Close())
 	}

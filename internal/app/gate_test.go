@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io/fs"
 	"log/slog"
@@ -40,6 +41,7 @@ type gate struct {
 	upstream   string // the emulator's address
 	ctx        context.Context
 	config     *config.Config
+	script     string // of the emulator's answers
 }
 
 type lockedBuffer struct {
@@ -65,11 +67,25 @@ func startGate(t *testing.T, change ...func(*gate)) *gate {
 	t.Helper()
 	g := &gate{dir: t.TempDir(), keys: map[string]account.Issued{}, tokens: map[string]string{}, config: config.Default()}
 	c := g.config
-	c.Limits = append(c.Limits, config.Limit{Name: "requests", Per: []string{"user"}, Measure: "requests", Max: 1 << 20, Window: "60s", Action: "refuse"})
+	for _, l := range []config.Limit{ // these are in the way of most tests
+		{Name: "requests", Per: []string{"user"}, Window: "60s"}, {Name: "flood", Per: []string{"user", "similar_prompt"}, Window: "60s"},
+		{Name: "ip", Per: []string{"ip"}, Window: "60s"}, {Name: "slots", Per: []string{"user"}, Measure: "concurrency"},
+	} {
+		l.Measure, l.Max, l.Action = cmp.Or(l.Measure, "requests"), "1048576", "refuse"
+		c.Limits = append(c.Limits, l)
+	}
 	for _, f := range change {
 		f(g)
 	}
+	var script *emulator.Script
+	if g.script != "" {
+		var err error
+		if script, err = emulator.LoadScript([]byte(g.script)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	em := emulator.New(emulator.Options{
+		Script:      script,
 		Credentials: []emulator.Credential{{AccessKeyID: "AKIAUPSTREAMCANARY00", Secret: "canary-upstream-secret"}},
 		Padding:     true, Control: true,
 		Arrived: func(r *http.Request, body []byte) {

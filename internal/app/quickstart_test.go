@@ -2,13 +2,14 @@ package app
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"gatehouse/internal/call"
 	"gatehouse/internal/config"
 	"gatehouse/internal/journal"
 )
@@ -115,13 +116,34 @@ func TestNoQuickstartBeforeRealModels(t *testing.T) {
 	}
 }
 
-// Where bodies are not recorded, prompts are not kept either.
+// Where bodies are not recorded as they are, prompts are not kept either.
 func TestPromptsFollowBodies(t *testing.T) {
-	for mode, want := range map[string]bool{"full": true, "hash": false, "off": false} {
-		s := &server{c: config.Default()}
-		s.c.Record.Bodies = mode
-		if got := s.observe()(context.Background(), func(*call.Call) {}) != context.Background(); got != want {
-			t.Errorf("bodies %s: prompts kept %v, want %v", mode, got, want)
+	for name, tt := range map[string]struct {
+		record config.Record
+		want   bool
+	}{
+		"full":                   {config.Record{Bodies: "full"}, true},
+		"hash":                   {config.Record{Bodies: "hash"}, false},
+		"off":                    {config.Record{Bodies: "off"}, false},
+		"full, but not the team": {config.Record{Bodies: "full", Teams: map[string]config.TeamRecord{"default": {Bodies: "hash"}}}, false},
+	} {
+		g := startGate(t, func(g *gate) { g.config.Record = tt.record })
+		for _, r := range []struct{ method, path, body string }{{"POST", "/v1/chat", `{"prompt":"remember me"}`}, {"GET", "/v1/prompts", ""}} {
+			req, _ := http.NewRequest(r.method, "http://"+g.addr+r.path, strings.NewReader(r.body))
+			req.Header.Set("Authorization", "Bearer "+g.tokens["eve"])
+			req.Header.Set("Content-Type", "application/json")
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != 200 {
+				t.Fatalf("%s: %s %s", name, resp.Status, got)
+			}
+			if r.method == "GET" && strings.Contains(string(got), "remember me") != tt.want {
+				t.Errorf("%s: kept prompts are %s, want it kept: %v", name, got, tt.want)
+			}
 		}
 	}
 }

@@ -24,8 +24,6 @@ import (
 	"gatehouse/internal/config"
 	"gatehouse/internal/gateway"
 	"gatehouse/internal/gateway/auth"
-	"gatehouse/internal/gateway/policy"
-	"gatehouse/internal/gateway/read"
 	"gatehouse/internal/gateway/record"
 	"gatehouse/internal/gateway/upstream"
 	"gatehouse/internal/journal"
@@ -36,6 +34,12 @@ type Options struct {
 	DataDir string
 	Stderr  io.Writer
 	Version string
+
+	// Load reads the configuration again; nil: it never changes. File is its file,
+	// empty if there is none, and Reload is told when somebody asks for it.
+	Load   func() (*config.Config, error)
+	File   string
+	Reload <-chan os.Signal
 }
 
 // drainTime is how long a stop waits for calls under way.
@@ -55,6 +59,7 @@ type server struct {
 	data     *Data
 	upstream *upstream.Upstream
 	gateway  *gateway.Gateway
+	watchers *watchers
 	tls      *tls.Config
 	info     serverInfo
 	admin    string // URL of the admin API, empty when only the socket serves it
@@ -102,6 +107,7 @@ func Serve(ctx context.Context, c *config.Config, o Options) error {
 		return err
 	}
 	go s.verifyJournal()
+	go s.watch(background)
 	select {
 	case <-ctx.Done():
 		return s.drain()
@@ -116,7 +122,7 @@ func Serve(ctx context.Context, c *config.Config, o Options) error {
 
 // build makes the stages and joins them.
 func (s *server) build(ctx context.Context) error {
-	to, err := openUpstream(ctx, s.c, s.data.models)
+	to, err := openUpstream(ctx, s.c, s.data.models())
 	if err != nil {
 		return err
 	}
@@ -133,28 +139,36 @@ func (s *server) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n := s.c.Network
+	rules, err := newRules(s.c, s.data.models(), guardrail(s.upstream, s.c.Guard.ApplyBedrockGuardrail))
+	if err != nil {
+		return err
+	}
+	if s.watchers, err = newWatchers(ctx, s); err != nil {
+		return err
+	}
+	s.data.watchers.Store(s.watchers)
 	s.gateway = gateway.New(gateway.Options{
-		Auth: authenticator, Read: read.New(s.data.models), Account: s.c.AccountID,
-		Networks: policy.Networks{Allow: config.Prefixes(n.Allow), Deny: config.Prefixes(n.Deny)},
-		Limits:   s.data.limits, Record: s.data.recorder, Upstream: s.upstream,
-		Trusted: config.Prefixes(n.TrustedProxies), BasePath: s.c.Chat.BasePath, Log: s.log,
+		Auth: authenticator, Rules: rules, Account: s.c.AccountID, Observer: s.watchers.metrics,
+		Limits: s.data.limits, Record: s.data.recorder, Upstream: s.upstream,
+		Trusted: config.Prefixes(s.c.Network.TrustedProxies), BasePath: s.c.Chat.BasePath, Log: s.log,
 	})
+	s.data.freezes.inForce(s.gateway.Freeze)
 	api := chat.New(chat.Options{
 		Accounts: s.data.accounts, Tokens: authenticator, Gateway: s.gateway, Model: s.c.Chat.Model,
-		Observe: s.observe(), ClientIP: gateway.ClientIP, Refused: s.gateway.Refused, Log: s.log,
+		Observe: s.observe, ClientIP: gateway.ClientIP, Refused: s.gateway.Refused, Log: s.log,
 	})
 	s.gateway.SetChat(gateway.ChatRoutes{Register: api.Register, Login: api.Login, Chat: api.Chat, Prompts: api.Prompts})
 	return nil
 }
 
 // observe is how the chat API learns of admitted prompts, to keep them for their
-// authors. Where bodies are not recorded, nobody keeps them.
-func (s *server) observe() func(context.Context, func(*call.Call)) context.Context {
-	if record.Bodies(s.c.Record.Bodies) == record.Full {
-		return gateway.Observe
-	}
-	return func(ctx context.Context, _ func(*call.Call)) context.Context { return ctx }
+// authors. Where bodies are not recorded as they are, nobody keeps them.
+func (s *server) observe(ctx context.Context, fn func(*call.Call)) context.Context {
+	return gateway.Observe(ctx, func(c *call.Call) {
+		if s.data.recorder.Bodies(c.Principal.Team) == record.Full {
+			fn(c)
+		}
+	})
 }
 
 // listen opens every listener before any is served, so that a port in use is an

@@ -2,12 +2,23 @@ package app
 
 import (
 	"strings"
+	"time"
 
 	"gatehouse/internal/admin"
+	"gatehouse/internal/bedrock/model"
 	"gatehouse/internal/call"
 	"gatehouse/internal/config"
 	"gatehouse/internal/gateway/limit"
 )
+
+// modelTable is the models with the configured prices and profiles.
+func modelTable(c *config.Config) (*model.Table, error) {
+	t, err := admin.ModelTable(c)
+	if err == nil && c.Prices.Unpriced == "ceiling" {
+		t = t.WithCeiling()
+	}
+	return t, err
+}
 
 // limitTable is the shipped limits with the configured ones added.
 func limitTable(c *config.Config) []limit.Limit {
@@ -24,10 +35,25 @@ func limitTable(c *config.Config) []limit.Limit {
 		own[i] = limit.Limit{
 			Name: l.Name, Per: l.Per, Measure: l.Measure, Max: most, Window: window,
 			Match:  limit.Match{Models: l.Match.Models, Teams: l.Match.Teams, Users: l.Match.Users, Schemes: schemes(l.Match.Schemes)},
-			Action: l.Action, RefuseAs: l.RefuseAs,
+			Action: l.Action, Wait: time.Duration(l.Wait), RefuseAs: l.RefuseAs,
+			OnStoreError: l.OnStoreError, Mode: l.Mode, AlertAt: thousandths(l.AlertAt),
 		}
 	}
-	return limit.Merge(limit.Shipped, own)
+	all := limit.Merge(limit.Shipped, own)
+	for i := range all {
+		if c.Mode == limit.Observe {
+			all[i].Mode = limit.Observe
+		}
+	}
+	return all
+}
+
+func thousandths(fractions []config.Decimal) (out []int64) {
+	for _, f := range fractions {
+		n, _ := f.Scaled(3) // checked by config
+		out = append(out, n)
+	}
+	return out
 }
 
 // places are the decimal places of a limit's unit: those of nano-USD.
@@ -48,7 +74,7 @@ func schemes(names []string) (list []call.Scheme) {
 func limitRows(rows []limit.Row) []admin.Limit {
 	out := make([]admin.Limit, len(rows))
 	for i, r := range rows {
-		out[i] = admin.Limit{Limit: r.Limit, Per: strings.Join(r.Per, ","), Key: r.Key, Max: r.Max, Used: r.Used, Reserved: r.Reserved, Debt: r.Debt, ResetsAt: r.ResetsAt}
+		out[i] = admin.Limit{Limit: r.Limit, Per: strings.Join(r.Per, ","), Key: r.Key, Measure: r.Measure, Max: r.Max, Used: r.Used, Reserved: r.Reserved, Debt: r.Debt, ResetsAt: r.ResetsAt}
 	}
 	return out
 }

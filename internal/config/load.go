@@ -71,33 +71,48 @@ func load(path string, data []byte, flags []Flag) (*Config, error) {
 
 // rebase makes the file names of the file relative to its own directory.
 func (c *Config) rebase(dir string) {
-	names := []*string{&c.TLS.Cert, &c.TLS.Key, &c.Record.KeyFile, &c.Network.Countries.Database, &c.LimitStore.PasswordFile}
+	c.eachFile(func(name *string) {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(dir, *name)
+		}
+	})
+}
+
+// Files lists the files that the configuration names.
+func (c *Config) Files() (names []string) {
+	c.eachFile(func(name *string) {
+		if *name != "" {
+			names = append(names, *name)
+		}
+	})
+	slices.Sort(names)
+	return names
+}
+
+func (c *Config) eachFile(each func(name *string)) {
+	for _, name := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Record.KeyFile, &c.Network.Countries.Database, &c.LimitStore.PasswordFile} {
+		each(name)
+	}
 	for _, list := range [][]string{c.Policy.Cedar, c.Guard.Rules} {
 		for i := range list {
-			names = append(names, &list[i])
+			each(&list[i])
 		}
 	}
 	for i := range c.OIDC {
 		o := &c.OIDC[i]
-		names = append(names, &o.CAFile)
+		each(&o.CAFile)
 		if !strings.Contains(o.JWKS, "://") {
-			names = append(names, &o.JWKS)
+			each(&o.JWKS)
 		}
-	}
-	for _, name := range names {
-		rebase(name, dir)
 	}
 	for key, n := range c.Notify {
-		for _, name := range []*string{&n.URLFile, &n.SecretFile, &n.PasswordFile} {
-			rebase(name, dir)
+		old := [...]string{n.URLFile, n.SecretFile, n.PasswordFile}
+		each(&n.URLFile)
+		each(&n.SecretFile)
+		each(&n.PasswordFile)
+		if old != [...]string{n.URLFile, n.SecretFile, n.PasswordFile} { // others may read the map
+			c.Notify[key] = n
 		}
-		c.Notify[key] = n
-	}
-}
-
-func rebase(name *string, dir string) {
-	if *name != "" && !filepath.IsAbs(*name) {
-		*name = filepath.Join(dir, *name)
 	}
 }
 

@@ -10,9 +10,10 @@ import (
 
 	"gatehouse/internal/bedrock"
 	"gatehouse/internal/call"
+	"gatehouse/internal/gateway/guard"
 	"gatehouse/internal/gateway/limit"
-	"gatehouse/internal/gateway/policy"
 	"gatehouse/internal/gateway/read"
+	"gatehouse/internal/gateway/upstream"
 )
 
 // exchange is one request and its answer: the call, and the ways to write. It
@@ -23,7 +24,9 @@ type exchange struct {
 	r        *http.Request
 	rc       *http.ResponseController
 	call     *call.Call
+	rules    *Rules
 	route    Route
+	stream   *guard.Stream // judges the answer; nil: nobody does
 	held     read.Held
 	decision limit.Decision
 
@@ -45,7 +48,7 @@ func newExchange(g *Gateway, w http.ResponseWriter, r *http.Request) *exchange {
 	if s := connState(r); s != nil {
 		c.TLS, c.TLSCipher = tlsNames(s)
 	}
-	return &exchange{g: g, w: w, r: r, rc: http.NewResponseController(w), call: c}
+	return &exchange{g: g, w: w, r: r, rules: g.rules.Load(), rc: http.NewResponseController(w), call: c}
 }
 
 // splitTarget divides a request-target at its first question mark, decoding nothing.
@@ -130,15 +133,21 @@ func (x *exchange) commonHeaders() {
 
 // Whole answers the call with one body. It is part of upstream.Answer.
 func (x *exchange) Whole(status int, header http.Header, body []byte, res *call.Result) error {
-	if status < 400 && x.call.Operation.Support == bedrock.Pass {
-		var ok bool
-		if body, ok = policy.FilterList(x.call, body, x.g.o.Read.Normalise); !ok {
-			res.Outcome, res.Status, res.ErrorType = call.Upstream, call.UpstreamUnavailable.Status, call.UpstreamUnavailable.Type
-			x.Refuse(call.UpstreamUnavailable)
-			return nil
-		}
-		res.Body = body
+	var ref *call.Refusal
+	if status == http.StatusOK {
+		body, ref = x.outbound(header, body, res)
+		x.rules.Read.Release(x.call)
 	}
+	if ref != nil {
+		res.Status, res.ErrorType, res.Message = ref.Status, ref.Type, ref.Message
+		x.Refuse(ref)
+		return nil
+	}
+	return x.send(status, header, body, res)
+}
+
+func (x *exchange) send(status int, header http.Header, body []byte, res *call.Result) error {
+	res.Body = body
 	h := x.answerHeaders(header)
 	if status < 400 {
 		h["X-Gatehouse-Cost"] = []string{strconv.FormatInt(res.Cost, 10)}
@@ -161,17 +170,42 @@ func (x *exchange) Start(header http.Header) error {
 	return x.rc.Flush()
 }
 
-// Frames sends whole event-stream frames; flush when nothing more is at hand.
-func (x *exchange) Frames(raw []byte, flush bool) error {
-	x.extendDeadline()
-	if _, err := x.w.Write(raw); err != nil || !flush {
-		return err
+// Frames sends a whole event-stream frame; flush when nothing more is at hand.
+func (x *exchange) Frames(raw []byte, flush bool) (sent []byte, err error) {
+	ended := false
+	if sent = raw; x.stream != nil {
+		sent, ended = x.stream.Frame(raw)
 	}
-	return x.rc.Flush()
+	if len(sent) > 0 {
+		x.extendDeadline()
+		_, err = x.w.Write(sent)
+	}
+	if err == nil && (flush || ended) {
+		err = x.rc.Flush()
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case ended:
+		return sent, upstream.ErrEnded
+	}
+	return sent, nil
+}
+
+// More is asked when a model writes more than was reserved for it: the limits
+// have room for it, or the stream ends here.
+func (x *exchange) More(tokens int64) *call.Refusal {
+	if x.g.o.Limits.Extend(x.r.Context(), x.call, tokens) {
+		return nil
+	}
+	return call.TokensLimited
 }
 
 // Finish ends a streamed answer.
 func (x *exchange) Finish(res *call.Result) {
+	if x.stream != nil {
+		x.judged(x.stream.Verdict(), res)
+	}
 	x.w.Header()["X-Gatehouse-Cost"] = []string{strconv.FormatInt(res.Cost, 10)}
 }
 
@@ -192,6 +226,9 @@ func (x *exchange) answerHeaders(header http.Header) http.Header {
 	h := x.w.Header()
 	for k, v := range header {
 		h[k] = v
+	}
+	if x.call.Bounded {
+		h["X-Gatehouse-Max-Tokens"] = []string{strconv.FormatInt(x.call.MaxTokens, 10)}
 	}
 	x.decision.SetHeaders(h)
 	x.commonHeaders()

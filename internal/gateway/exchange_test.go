@@ -18,13 +18,15 @@ import (
 // H21: a caller who stops reading a stream is given up after half a minute.
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New(Options{})
+		g := New(Options{Rules: &Rules{}})
 		began := time.Now()
 		var took atomic.Int64
 		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			x := newExchange(g, w, r)
 			frame := make([]byte, 1<<10)
-			for x.Start(nil); x.Frames(frame, true) == nil; {
+			x.Start(nil)
+			for err := error(nil); err == nil; {
+				_, err = x.Frames(frame, true)
 			}
 			took.Store(int64(time.Since(began)))
 		})}

@@ -8,8 +8,9 @@
 //	Parse    the body, strictly: model, texts, max tokens, estimate
 //	Check    may this principal make this call at all
 //	Reserve  the limits, all or nothing
+//	Inbound  the guard: may these texts go to a model, and with what masked
 //	Admit    the journal has the call on disk
-//	Forward  Bedrock, re-signed; the answer back, frame by frame
+//	Forward  Bedrock, re-signed; the answer back, frame by frame, past the guard
 //	Settle   the reservation becomes what was used
 //	Result   the journal gets the end of the call
 //
@@ -31,6 +32,7 @@ import (
 	"gatehouse/internal/bedrock"
 	"gatehouse/internal/call"
 	"gatehouse/internal/gateway/auth"
+	"gatehouse/internal/gateway/guard"
 	"gatehouse/internal/gateway/limit"
 	"gatehouse/internal/gateway/policy"
 	"gatehouse/internal/gateway/read"
@@ -41,17 +43,40 @@ import (
 // Options are the parts of a Gateway.
 type Options struct {
 	Auth     *auth.Authenticator
-	Read     *read.Reader
+	Rules    *Rules
 	Account  string // for the ARNs of our callers
-	Networks policy.Networks
 	Limits   *limit.Limiter
 	Record   *record.Recorder
 	Upstream *upstream.Upstream
 	Trusted  []netip.Prefix // proxies whose X-Forwarded-For is believed
 	BasePath string         // before the chat API's paths
 	Chat     ChatRoutes
+	Observer Observer // nil: none
 	Log      *slog.Logger
 }
+
+// Rules are the parts that a reload replaces, together: a request is judged by
+// one set of them from its first byte to its last.
+type Rules struct {
+	Read   *read.Reader
+	Policy *policy.Policy
+	Guard  *guard.Engine
+}
+
+// Observer learns what becomes of calls. It must not block or keep the call.
+type Observer interface {
+	Admitted(*call.Call)
+	Refused(*call.Call, *call.Refusal)
+	Settled(*call.Call, *call.Result)
+	Guard(c *call.Call, rule string) // a rule of the guard blocked the prompt or the answer
+}
+
+type noObserver struct{}
+
+func (noObserver) Admitted(*call.Call)               {}
+func (noObserver) Refused(*call.Call, *call.Refusal) {}
+func (noObserver) Settled(*call.Call, *call.Result)  {}
+func (noObserver) Guard(*call.Call, string)          {}
 
 // ChatRoutes are the handlers of the chat API. Chat itself reaches models only
 // through the Gateway's own ServeHTTP.
@@ -62,6 +87,8 @@ type ChatRoutes struct {
 // Gateway serves the data plane. It is safe for concurrent use.
 type Gateway struct {
 	o         Options
+	rules     atomic.Pointer[Rules]
+	freezer   freezer
 	strangers read.Budget // bodies of callers not yet authenticated
 	callers   read.Budget // bodies of authenticated ones
 	routes    map[string]Route
@@ -80,10 +107,17 @@ const (
 // they call the gateway themselves.
 func New(o Options) *Gateway {
 	g := &Gateway{o: o}
+	if g.o.Observer == nil {
+		g.o.Observer = noObserver{}
+	}
+	g.SetRules(o.Rules)
 	g.strangers.Max, g.callers.Max = strangersBudget, callersBudget
 	g.SetChat(o.Chat)
 	return g
 }
+
+// SetRules puts other rules in force, for requests that begin from now on.
+func (g *Gateway) SetRules(r *Rules) { g.rules.Store(r) }
 
 // Drain makes every further request a 503; those in progress go on.
 func (g *Gateway) Drain() { g.draining.Store(true) }
@@ -122,8 +156,8 @@ func (g *Gateway) enter(x *exchange) *call.Refusal {
 	if ref := checkRequest(x.r); ref != nil {
 		return ref
 	}
-	if !g.o.Networks.Admits(x.call.IP) {
-		return call.NetworkDenied.With("address " + x.call.IP.String())
+	if ref := x.rules.Policy.Enter(x.call); ref != nil {
+		return ref
 	}
 	if g.draining.Load() && x.call.RawPath != "/healthz" {
 		return call.Draining
@@ -146,25 +180,55 @@ func (g *Gateway) serve(x *exchange) *call.Refusal {
 		return ref
 	}
 	x.authenticated, c.CallerARN = true, c.Principal.ARN(g.o.Account)
-	if ref := g.o.Read.Parse(c); ref != nil {
+	if ref := x.rules.Read.Parse(c); ref != nil {
 		return ref
 	}
-	if ref := policy.Check(c, c.Time); ref != nil {
+	defer x.rules.Read.Release(c)
+	if ref := x.rules.Policy.Check(c, c.Time); ref != nil {
+		return ref
+	}
+	if ref := g.freezer.check(c.Principal.Team); ref != nil {
 		return ref
 	}
 	x.decision, ref = g.o.Limits.Reserve(x.r.Context(), c, time.Now())
 	if ref != nil {
 		return ref
 	}
-	if ref := g.o.Record.Admit(c); ref != nil {
+	verdict, ref := g.inbound(x)
+	if ref == nil {
+		ref = g.o.Record.Admit(c)
+	}
+	if ref != nil {
 		g.o.Limits.Release(c)
 		return ref
 	}
+	g.o.Observer.Admitted(c)
 	if fn, ok := x.r.Context().Value(observerKey{}).(func(*call.Call)); ok {
 		fn(c)
 	}
-	g.admitted(x)
+	g.admitted(x, verdict)
 	return nil
+}
+
+// inbound asks the guard about the prompt, and masks what it says. A block is no
+// refusal here: it is admitted and recorded, and answered without Bedrock.
+func (g *Gateway) inbound(x *exchange) (guard.Verdict, *call.Refusal) {
+	c := x.call
+	if x.rules.Guard == nil || c.Operation.Body == "apply-guardrail" { // its texts are brought to be judged
+		return guard.Verdict{}, nil
+	}
+	v := x.rules.Guard.Inbound(x.r.Context(), c)
+	c.Notes = append(c.Notes, v.Notes...)
+	switch {
+	case v.Blocked:
+		g.o.Observer.Guard(c, v.Rule)
+		return v, nil
+	case v.Refusal != nil:
+		return v, v.Refusal
+	case len(v.Edits) > 0:
+		return v, x.rules.Read.Edit(c, v.Edits...)
+	}
+	return v, nil
 }
 
 // body reads the body. Whoever shows no key that exists has a small one, from
@@ -183,14 +247,22 @@ func (g *Gateway) body(x *exchange, p *auth.Pending) (ref *call.Refusal) {
 
 // admitted makes the call. Whatever happens, also a panic, it is settled and
 // recorded once.
-func (g *Gateway) admitted(x *exchange) {
+func (g *Gateway) admitted(x *exchange, inbound guard.Verdict) {
 	res := &call.Result{Outcome: call.Interrupted, Status: http.StatusInternalServerError, Worked: true}
+	ctx, leave := g.freezer.enter(x.r.Context(), x.call.Principal.Team)
 	defer func() {
+		leave()
 		res.Time = time.Now()
 		g.o.Limits.Settle(x.call, res, res.Time)
 		g.o.Record.Result(x.call, res)
+		g.o.Observer.Settled(x.call, res)
 	}()
-	g.o.Upstream.Forward(x.r.Context(), x.call, x, res)
+	if inbound.Blocked {
+		x.blocked(inbound, res)
+		return
+	}
+	x.judgeAnswer()
+	g.o.Upstream.Forward(ctx, x.call, x, res)
 }
 
 // recoverPanic turns a panic of ours into a 500 and an audit record; one
@@ -213,6 +285,7 @@ func (g *Gateway) recoverPanic(x *exchange) {
 // refuse answers and records a refusal.
 func (g *Gateway) refuse(x *exchange, ref *call.Refusal) {
 	g.o.Record.Refused(x.call, ref)
+	g.o.Observer.Refused(x.call, ref)
 	if x.decision.Applies() {
 		x.decision.SetHeaders(x.w.Header())
 	}
@@ -225,6 +298,7 @@ func (g *Gateway) refuse(x *exchange, ref *call.Refusal) {
 func (g *Gateway) refusedHead(remote string, ref *call.Refusal) []byte {
 	c := &call.Call{ID: call.NewID(time.Now()), RequestID: call.NewRequestID(), Time: time.Now(), IP: remoteIP(remote)}
 	g.o.Record.Refused(c, ref)
+	g.o.Observer.Refused(c, ref)
 	return rawRefusal(c, ref)
 }
 

@@ -17,7 +17,7 @@ import (
 // are listed here with their reason.
 func TestRoutes(t *testing.T) {
 	none := func(http.ResponseWriter, *http.Request) {}
-	g := New(Options{BasePath: "/prod", Chat: ChatRoutes{none, none, none, none}})
+	g := New(Options{Rules: &Rules{}, BasePath: "/prod", Chat: ChatRoutes{none, none, none, none}})
 	exceptions := map[string]string{
 		"GET /healthz":                     "load balancers have no credentials; it tells one bit and records nothing",
 		"POST /prod/v1/auth/user/register": "who registers has no account yet; limited by address, recorded as an account event",

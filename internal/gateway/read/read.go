@@ -150,12 +150,6 @@ func (rd *Reader) free(doc *strictjson.Document) {
 	rd.docs.Put(doc)
 }
 
-// Normalise returns the base id of a model or profile id that is known.
-func (rd *Reader) Normalise(id string) (string, bool) {
-	ref, err := rd.o.Models.Resolve(id)
-	return ref.ID, err == nil
-}
-
 // target judges what the path and the headers ask for.
 func (rd *Reader) target(c *call.Call) *call.Refusal {
 	if c.Target.Model == "" {

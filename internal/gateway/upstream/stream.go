@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -21,7 +22,7 @@ const (
 // stream carries an event stream frame by frame. A stream that does not end as
 // Bedrock ends it gets an exception frame: some SDKs take a mere end for success.
 func (f *forward) stream(ctx context.Context, resp *http.Response) {
-	s := &streaming{f: f, frames: eventstream.NewReader(resp.Body, maxFrame), usage: f.family().NewStreamUsage()}
+	s := &streaming{f: f, frames: eventstream.NewReader(resp.Body, maxFrame), usage: f.family().NewStreamUsage(), allowed: f.c.OutputBound()}
 	if !s.first(ctx) {
 		return
 	}
@@ -50,6 +51,8 @@ type streaming struct {
 	frame  eventstream.Frame
 	part   []byte // sent and not yet recorded
 	ended  bool   // the last frame is one that Bedrock ends a stream with
+
+	allowed int64 // output tokens that are reserved
 }
 
 // first waits for the first frame, while the answer may still be an ordinary error.
@@ -62,7 +65,9 @@ func (s *streaming) first(ctx context.Context) bool {
 	f := s.f
 	f.res.Outcome = call.Truncated
 	ref := call.UpstreamUnavailable
-	switch {
+	switch stop := stopped(ctx); {
+	case stop != nil:
+		f.res.Outcome, ref = call.Stopped, stop
 	case ctx.Err() != nil:
 		f.res.Outcome = call.ClientGone
 	case isTimeout(err):
@@ -75,26 +80,69 @@ func (s *streaming) first(ctx context.Context) bool {
 
 // copy sends frames until the stream or the caller ends, and says how it ended.
 func (s *streaming) copy(ctx context.Context) {
-	f := s.f
 	for {
 		raw, event := s.frame.Raw, s.frame.MessageType() == eventstream.MessageEvent
 		if !event {
 			raw = s.failure()
 		}
-		if f.a.Frames(raw, !s.frames.Ready()) != nil {
-			f.res.Outcome = call.ClientGone
-			return
-		}
 		if event {
 			s.usage.Event(s.frame.EventType(), s.frame.Payload)
 			s.ended = s.usage.Ended()
+			if ref := s.more(); ref != nil {
+				s.stop(ref)
+				return
+			}
 		}
-		s.keep(raw)
+		if !s.send(raw, !s.frames.Ready()) {
+			return
+		}
 		var err error
 		if s.frame, err = s.frames.Next(); err != nil {
 			s.end(ctx, err)
 			return
 		}
+	}
+}
+
+// send sends a frame, and reports whether the stream goes on.
+func (s *streaming) send(raw []byte, flush bool) bool {
+	sent, err := s.f.a.Frames(raw, flush)
+	s.keep(sent)
+	switch {
+	case errors.Is(err, ErrEnded):
+		s.f.res.Outcome = call.Blocked
+	case err != nil:
+		s.f.res.Outcome = call.ClientGone
+	}
+	return err == nil
+}
+
+// step is how many output tokens are asked for at a time beyond what was reserved.
+const step = 1024
+
+// more asks for more tokens when the model has written more than was reserved:
+// it did not keep to the bound, or there was none. What the model has told is
+// believed, and text before that, at four bytes a token.
+func (s *streaming) more() *call.Refusal {
+	u, _ := s.usage.Usage()
+	if s.ended || max(u.Output, tokens(s.usage.TextBytes())) <= s.allowed {
+		return nil
+	}
+	s.allowed += step
+	return s.f.a.More(step)
+}
+
+// stop ends the stream with an exception frame that says why.
+func (s *streaming) stop(ref *call.Refusal) {
+	res := s.f.res
+	res.Outcome, res.ErrorType, res.Message = call.Stopped, ref.Type, ref.Message
+	name := "serviceUnavailableException"
+	if ref.Type == "ThrottlingException" {
+		name = "throttlingException"
+	}
+	message, _ := json.Marshal(map[string]string{"message": ref.Message})
+	if !s.send(eventstream.AppendException(nil, name, message), true) {
+		res.Outcome = call.ClientGone
 	}
 }
 
@@ -142,6 +190,10 @@ func (s *streaming) end(ctx context.Context, err error) {
 		}
 		return
 	}
+	if ref := stopped(ctx); ref != nil {
+		s.stop(ref)
+		return
+	}
 	if ctx.Err() != nil {
 		f.res.Outcome = call.ClientGone
 	} else {
@@ -149,11 +201,7 @@ func (s *streaming) end(ctx context.Context, err error) {
 		f.res.ErrorType, f.res.Message = "ModelStreamErrorException", endedEarly
 	}
 	raw := eventstream.AppendException(nil, "modelStreamErrorException", []byte(`{"message":"`+endedEarly+`"}`))
-	if f.a.Frames(raw, true) != nil {
-		f.res.Outcome = call.ClientGone
-		return
-	}
-	s.keep(raw)
+	s.send(raw, true)
 }
 
 const endedEarly = "The model's answer ended early."

@@ -61,12 +61,18 @@ type endpoint struct {
 // Answer is where an answer goes. Its methods return an error when the caller is
 // gone. Start, Frames, Part, Finish and Abort are for streams.
 type Answer interface {
-	// Whole sends a complete answer. res has its usage and cost.
+	// Whole sends a complete answer. res has its usage and cost. It may send
+	// another body, which res then has.
 	Whole(status int, header http.Header, body []byte, res *call.Result) error
 	// Start sends the head of a stream.
 	Start(header http.Header) error
-	// Frames sends whole frames; flush says that no more is at hand.
-	Frames(raw []byte, flush bool) error
+	// Frames takes a whole frame to be sent; flush says that no more is at hand.
+	// It returns what has been sent in its place, which may be nothing yet, until
+	// the next call. ErrEnded ends the answer: what was sent is its proper end.
+	Frames(raw []byte, flush bool) (sent []byte, err error)
+	// More asks for more output tokens than were reserved for the call, before a
+	// stream goes on. A refusal ends it.
+	More(tokens int64) *call.Refusal
 	// Part records frames that have been sent.
 	Part(frames []byte) error
 	// Finish is called before the end of a stream, with its usage and cost. The
@@ -78,6 +84,19 @@ type Answer interface {
 	Abort()
 	// Refuse answers with a refusal of our own.
 	Refuse(ref *call.Refusal)
+}
+
+// ErrEnded is returned by Answer.Frames when the answer was ended in order.
+var ErrEnded = errors.New("upstream: the answer was ended")
+
+// stopped is the refusal that a call's context was ended with by the gateway;
+// nil when its caller left, or nothing happened.
+func stopped(ctx context.Context) *call.Refusal {
+	var ref *call.Refusal
+	if ctx.Err() == nil || !errors.As(context.Cause(ctx), &ref) {
+		return nil
+	}
+	return ref
 }
 
 // New returns an Upstream. It opens no connection yet.
@@ -117,6 +136,8 @@ type forward struct {
 // Forward makes the call and answers it. It fills res but for Time and Settled,
 // and returns when the last byte was sent or the caller is gone. ctx is the
 // caller's: its end closes the upstream connection, so that Bedrock stops too.
+// When its cause is a *call.Refusal the gateway stopped the call, and the caller
+// is told.
 func (u *Upstream) Forward(ctx context.Context, c *call.Call, a Answer, res *call.Result) {
 	f := &forward{u: u, c: c, a: a, res: res, start: time.Now()}
 	res.Region = u.o.Region
@@ -202,7 +223,9 @@ var (
 func (f *forward) unreachable(ctx context.Context, err error) {
 	f.res.Outcome, f.res.Body = call.Unreachable, nil
 	ref := call.UpstreamUnavailable
-	switch {
+	switch stop := stopped(ctx); {
+	case stop != nil:
+		f.res.Outcome, ref = call.Stopped, stop
 	case ctx.Err() != nil:
 		f.res.Outcome = call.ClientGone
 	case isTimeout(err):
@@ -210,6 +233,8 @@ func (f *forward) unreachable(ctx context.Context, err error) {
 	}
 	if f.conn == nil {
 		f.res.Worked = false
+	} else if f.res.Outcome == call.Stopped {
+		f.estimate(0)
 	}
 	f.u.o.Log.Warn("upstream", "call", f.c.ID, "err", err)
 	f.refuse(ref)
@@ -247,11 +272,14 @@ func (f *forward) whole(ctx context.Context, resp *http.Response) {
 	body, ok := f.readAll(resp, maxAnswer)
 	if !ok {
 		f.res.Outcome = call.Truncated
-		if ctx.Err() != nil {
+		ref := call.UpstreamUnavailable
+		if stop := stopped(ctx); stop != nil {
+			f.res.Outcome, ref = call.Stopped, stop
+		} else if ctx.Err() != nil {
 			f.res.Outcome = call.ClientGone
 		}
 		f.measure(resp.Header, nil)
-		f.refuse(call.UpstreamUnavailable)
+		f.refuse(ref)
 		return
 	}
 	f.res.Outcome, f.res.Body = call.OK, body

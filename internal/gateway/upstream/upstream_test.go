@@ -102,6 +102,8 @@ type answer struct {
 	parts   int
 	flushes int
 	fail    int // fail the n-th write of frames
+	over    int // end the answer with the n-th
+	more    int // how often more tokens are given
 	writes  int
 	written func(n int) // called after the n-th write of frames
 	end     string      // "finished" or "aborted", as a stream was told to end
@@ -115,9 +117,9 @@ func (a *answer) Whole(status int, h http.Header, body []byte, _ *call.Result) e
 
 func (a *answer) Start(h http.Header) error { a.status, a.header = 200, h; return nil }
 
-func (a *answer) Frames(raw []byte, flush bool) error {
+func (a *answer) Frames(raw []byte, flush bool) ([]byte, error) {
 	if a.writes++; a.writes == a.fail {
-		return io.ErrClosedPipe
+		return nil, io.ErrClosedPipe
 	}
 	if flush {
 		a.flushes++
@@ -125,6 +127,16 @@ func (a *answer) Frames(raw []byte, flush bool) error {
 	a.body.Write(raw)
 	if a.written != nil {
 		a.written(a.writes)
+	}
+	if a.writes == a.over {
+		return raw, ErrEnded
+	}
+	return raw, nil
+}
+
+func (a *answer) More(int64) *call.Refusal {
+	if a.more--; a.more < 0 {
+		return call.TokensLimited
 	}
 	return nil
 }
@@ -156,7 +168,7 @@ func testCall(t *testing.T, operation, body string) *call.Call {
 	}
 	c := &call.Call{
 		ID: call.NewID(time.Now()), RequestID: call.NewRequestID(), Method: "POST", Operation: bedrock.OperationOf(operation),
-		Model: m, CallerARN: "arn:aws:iam::000000000000:user/red/ana", InputEstimate: 100,
+		Model: m, CallerARN: "arn:aws:iam::000000000000:user/red/ana", InputEstimate: 100, MaxTokens: 100_000,
 	}
 	c.Target = bedrock.Target{Operation: c.Operation, Model: "amazon.nova-lite-v1:0"}
 	c.SetBody([]byte(body))
@@ -548,5 +560,66 @@ func TestParts(t *testing.T) {
 	}
 	if a.flushes >= 200 {
 		t.Errorf("%d flushes for 201 frames that came at once", a.flushes)
+	}
+}
+
+// What may end a stream in the middle, and what the caller is told.
+func TestStopped(t *testing.T) {
+	delta := event("contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"`+strings.Repeat("word ", 40)+`"}}`) // 50 tokens
+	last := event("messageStop", `{"stopReason":"end_turn"}`) + event("metadata", `{"usage":{"inputTokens":3,"outputTokens":150}}`)
+	reply := chunked(delta, delta, delta, last) + "0\r\n\r\n"
+	for name, tt := range map[string]struct {
+		bound   int64
+		answer  answer
+		frozen  bool // by the time the second frame is sent
+		outcome call.Outcome
+		says    string // the last frame
+	}{
+		"within its bound":            {150, answer{}, false, call.OK, "metadata"},
+		"beyond it, more is given":    {100, answer{more: 1}, false, call.OK, "metadata"},
+		"beyond it, nothing is given": {100, answer{}, false, call.Stopped, "throttlingException"},
+		"no bound, nothing is given":  {0, answer{}, false, call.Stopped, "throttlingException"},
+		"the guard ends it":           {150, answer{over: 2}, false, call.Blocked, "contentBlockDelta"},
+		"frozen":                      {150, answer{}, true, call.Stopped, "serviceUnavailableException"},
+	} {
+		s := serveRaw(t, func(_ int64, c net.Conn) (string, bool) {
+			if !tt.frozen {
+				return reply, true
+			}
+			io.WriteString(c, chunked(delta, delta)) // and then the model thinks
+			c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			c.Read(make([]byte, 1)) // until the gateway hangs up
+			return "", true
+		})
+		ctx, stop := context.WithCancelCause(context.Background())
+		a, res, c := &tt.answer, &call.Result{}, testCall(t, "ConverseStream", `{}`)
+		c.MaxTokens, c.Answers = tt.bound, 1
+		if tt.frozen {
+			a.written = func(n int) {
+				if n == 2 {
+					stop(call.Frozen)
+				}
+			}
+		}
+		open(t, s.url).Forward(ctx, c, a, res)
+		stop(nil)
+		if res.Outcome != tt.outcome || a.end != "finished" || !strings.Contains(lastFrame(t, a.body.Bytes()), tt.says) {
+			t.Errorf("%s: %s, %s, last frame %s; want %s, %s", name, res.Outcome, a.end, lastFrame(t, a.body.Bytes()), tt.outcome, tt.says)
+		}
+		if res.Outcome != call.OK && (res.Usage.Output < 50 || res.Cost == 0) {
+			t.Errorf("%s: what was seen is not charged: %+v, cost %d", name, res.Usage, res.Cost)
+		}
+	}
+}
+
+// lastFrame names the last frame of a stream.
+func lastFrame(t *testing.T, stream []byte) (name string) {
+	frames := eventstream.NewReader(bytes.NewReader(stream), maxFrame)
+	for {
+		f, err := frames.Next()
+		if err != nil {
+			return name
+		}
+		name = f.EventType() + f.ExceptionType()
 	}
 }

@@ -1,0 +1,142 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"gatehouse/guards"
+	"gatehouse/internal/alarm"
+	"gatehouse/internal/bedrock/model"
+	"gatehouse/internal/config"
+	"gatehouse/internal/gateway"
+	"gatehouse/internal/gateway/guard"
+	"gatehouse/internal/gateway/limit"
+	"gatehouse/internal/gateway/policy"
+	"gatehouse/internal/gateway/read"
+	"gatehouse/internal/gateway/record"
+	"gatehouse/internal/geo"
+	"gatehouse/internal/notify"
+	"gatehouse/internal/seal"
+)
+
+// Check reports all that is wrong with the files that a configuration names:
+// what a start, or a reload, would refuse.
+func Check(c *config.Config) error {
+	models, err := modelTable(c)
+	if err != nil {
+		return err
+	}
+	_, err = newRules(c, models, nil)
+	_, limits := limit.New(limit.Options{Limits: limitTable(c)})
+	_, keys := recordPolicy(c)
+	_, channels := newNotifier(c, notify.Options{Credentials: (&server{c: c}).notifyOptions().Credentials})
+	_, alarms := alarm.New(alarm.Options{Alarms: alarmTable(c)})
+	return errors.Join(err, limits, keys, channels, alarms)
+}
+
+// newRules builds the parts of the gateway that a reload replaces, or says all
+// that is wrong with their files.
+func newRules(c *config.Config, models *model.Table, ask askGuardrail) (*gateway.Rules, error) {
+	policies, err := newPolicy(c, models)
+	engine, wrong := newGuard(c, ask)
+	if err := errors.Join(err, wrong); err != nil {
+		return nil, err
+	}
+	return &gateway.Rules{
+		Read:   read.New(read.Options{Models: models, Bound: c.Policy.MaxTokens, MaxBound: c.Policy.MaxBound}),
+		Policy: policies, Guard: engine,
+	}, nil
+}
+
+// newGuard compiles the rules of own files, which stand first, and of packs.
+func newGuard(c *config.Config, ask askGuardrail) (*guard.Engine, error) {
+	o := guard.Options{Actions: c.Guard.Actions, Observe: c.Mode == observe || c.Guard.Mode == observe, OnError: c.Guard.OnError}
+	model, err := guard.ParseModel(guards.Injection)
+	if err != nil {
+		return nil, err
+	}
+	o.Scorers = map[string]guard.Scorer{"injection": model}
+	var errs []error
+	add := func(name string, text []byte) {
+		rules, err := guard.Parse(name, text)
+		o.Rules, errs = append(o.Rules, rules...), append(errs, err)
+	}
+	for _, name := range c.Guard.Rules {
+		text, err := readText(name)
+		if errs = append(errs, err); err == nil {
+			add(name, []byte(text))
+		}
+	}
+	if slices.Contains(c.Guard.Packs, "default") {
+		add("pack default", guards.Default)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if c.Guard.ApplyBedrockGuardrail != "" {
+		o.Bedrock = ask
+	}
+	return guard.New(o)
+}
+
+func newPolicy(c *config.Config, models *model.Table) (*policy.Policy, error) {
+	n := c.Network
+	o := policy.Options{
+		Networks:  policy.Networks{Allow: config.Prefixes(n.Allow), Deny: config.Prefixes(n.Deny)},
+		Countries: policy.Countries{Allow: n.Countries.Allow, Deny: n.Countries.Deny},
+		Models:    models, Region: c.Region, Observe: c.Mode == observe || c.Policy.Mode == observe,
+	}
+	if n.Countries.Database != "" {
+		db, err := geo.Open(n.Countries.Database)
+		if err != nil {
+			return nil, fmt.Errorf("network.countries.database: %w", err)
+		}
+		o.Geo = db.Country
+	}
+	for _, name := range c.Policy.Cedar {
+		text, err := readText(name)
+		if err != nil {
+			return nil, fmt.Errorf("policy.cedar: %w", err)
+		}
+		o.Files = append(o.Files, policy.File{Name: name, Text: text})
+	}
+	return policy.New(o)
+}
+
+// recordPolicy is what is recorded of bodies.
+func recordPolicy(c *config.Config) (record.Policy, error) {
+	p := record.Policy{Bodies: record.Bodies(c.Record.Bodies), Teams: make(map[string]record.Bodies)}
+	for team, r := range c.Record.Teams {
+		p.Teams[team] = record.Bodies(r.Bodies)
+	}
+	if c.Record.KeyFile == "" {
+		return p, nil
+	}
+	var err error
+	if p.Keys, err = seal.ReadKeys(c.Record.KeyFile); err != nil {
+		return p, fmt.Errorf("record.key_file: %w", err)
+	}
+	return p, nil
+}
+
+// observe is the mode in which something is only noted.
+const observe = "observe"
+
+// maxText bounds a file of rules, in bytes.
+const maxText = 4 << 20
+
+func readText(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	if err == nil && len(text) > maxText {
+		err = fmt.Errorf("%s is longer than %d MiB", name, maxText>>20)
+	}
+	return string(text), err
+}
