@@ -8,10 +8,9 @@ import (
 	"gatehouse/internal/call"
 )
 
-// Check returns nil when the key of c's principal is for c now. Model is
-// checked only on operations that name one. What the policies say is
-// [Policy.Check], which asks this first.
-func Check(c *call.Call, now time.Time) *call.Refusal {
+// checkKey returns nil when the key of c's principal is for c now. Model is
+// checked only on operations that name one.
+func checkKey(c *call.Call, now time.Time) *call.Refusal {
 	p := c.Principal
 	switch {
 	case !p.Expires.IsZero() && !now.Before(p.Expires):
@@ -22,15 +21,15 @@ func Check(c *call.Call, now time.Time) *call.Refusal {
 		return call.OperationDenied.With("key " + string(p.Key) + " is not for " + c.Operation.Name)
 	case c.Model.Model == nil && c.Target.Model != "" && len(p.Scope.Models) > 0:
 		return call.ModelDenied.With("key " + string(p.Key) + " is for named models, not for " + strconv.Quote(c.Target.Model))
-	case c.Model.Model != nil && !Allows(p, c.Model.ID):
+	case c.Model.Model != nil && !allows(p, c.Model.ID):
 		return call.ModelDenied.With("key " + string(p.Key) + " is not for model " + strconv.Quote(c.Model.ID))
 	}
 	return nil
 }
 
-// Allows reports whether p's key is for the model with this normalised id, so
+// allows reports whether p's key is for the model with this normalised id, so
 // that a geo profile or ARN cannot reach a model that its plain id could not.
-func Allows(p *call.Principal, id string) bool {
+func allows(p *call.Principal, id string) bool {
 	return len(p.Scope.Models) == 0 || anyMatch(p.Scope.Models, id)
 }
 
@@ -48,17 +47,17 @@ func contains(prefixes []netip.Prefix, ip netip.Addr) bool {
 
 func anyMatch(globs []string, s string) bool {
 	for _, g := range globs {
-		if Match(g, s) {
+		if match(g, s) {
 			return true
 		}
 	}
 	return false
 }
 
-// Match reports whether s matches glob, in which * stands for any run of
+// match reports whether s matches glob, in which * stands for any run of
 // characters and everything else for itself. It takes time linear in len(s)
 // for each star and allocates nothing.
-func Match(glob, s string) bool {
+func match(glob, s string) bool {
 	star, mark, g, i := -1, 0, 0, 0
 	for i < len(s) {
 		switch {

@@ -24,7 +24,7 @@ func (p *Policy) FilterList(c *call.Call, body []byte) (filtered []byte, ok bool
 	q := p.question(c, c.Time)
 	return filter(body, list.member, list.id, func(id string) bool {
 		ref, err := p.models.Resolve(id)
-		return err == nil && Allows(c.Principal, ref.ID) && p.reads(q, ref)
+		return err == nil && allows(c.Principal, ref.ID) && p.reads(q, ref)
 	})
 }
 
@@ -55,16 +55,4 @@ func filter(body []byte, member, id string, keep func(id string) bool) (filtered
 		out = append(out, body[from:to]...)
 	}
 	return append(out, body[end-1:]...), true
-}
-
-// FilterList is [Policy.FilterList] of the shipped policy.
-func FilterList(c *call.Call, body []byte, normalise func(id string) (string, bool)) (filtered []byte, ok bool) {
-	list, known := lists[c.Operation.Name]
-	if !known || len(c.Principal.Scope.Models) == 0 {
-		return body, true
-	}
-	return filter(body, list.member, list.id, func(id string) bool {
-		base, ok := normalise(id)
-		return ok && Allows(c.Principal, base)
-	})
 }

@@ -32,12 +32,12 @@ func TestSchemaIsComplete(t *testing.T) {
 			continue
 		}
 		actions++
-		for _, f := range context {
+		for _, f := range contextFields {
 			if _, ok := action.AppliesTo.Context[f.name]; !ok {
 				t.Errorf("%s: the schema lacks context.%s", op.Name, f.name)
 			}
 		}
-		if got, want := len(action.AppliesTo.Context), len(context); got != want {
+		if got, want := len(action.AppliesTo.Context), len(contextFields); got != want {
 			t.Errorf("%s: the context has %d attributes, %d fields are filled in", op.Name, got, want)
 		}
 	}

@@ -15,9 +15,9 @@ type Networks struct {
 	Allow, Deny []netip.Prefix
 }
 
-// Admits reports whether a client at ip is served at all. It is asked before
-// authentication. An address that could not be parsed is not.
-func (n *Networks) Admits(ip netip.Addr) bool {
+// admits reports whether a client at ip is served at all. An address that
+// could not be parsed is not.
+func (n *Networks) admits(ip netip.Addr) bool {
 	if !ip.IsValid() || contains(n.Deny, ip) {
 		return false
 	}
@@ -57,7 +57,7 @@ func (c *Countries) admits(country string) bool {
 // may call: then it is refused. Loopback and private addresses have no country
 // anywhere; those that the networks name are let in all the same.
 func (p *Policy) Enter(c *call.Call) *call.Refusal {
-	if !p.networks.Admits(c.IP) {
+	if !p.networks.admits(c.IP) {
 		return call.NetworkDenied.With("address " + c.IP.String())
 	}
 	if p.geo == nil {

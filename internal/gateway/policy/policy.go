@@ -97,7 +97,7 @@ func (p *Policy) use(rules ruleSet, observe bool) {
 
 // Check returns nil when c's principal may make c now.
 func (p *Policy) Check(c *call.Call, now time.Time) *call.Refusal {
-	if ref := Check(c, now); ref != nil || p.open {
+	if ref := checkKey(c, now); ref != nil || p.open {
 		return ref
 	}
 	if c.Model.Model == nil && c.Target.Model != "" && len(p.enforced) > 0 {

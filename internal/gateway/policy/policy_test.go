@@ -25,8 +25,8 @@ func TestMatch(t *testing.T) {
 		{"ab", "abc", false}, {"ab**", "ab", true}, {"a?c", "abc", false},
 		{"*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
 	} {
-		if got := Match(tt.glob, tt.s); got != tt.want {
-			t.Errorf("Match(%q, %q) = %v, want %v", tt.glob, tt.s, got, tt.want)
+		if got := match(tt.glob, tt.s); got != tt.want {
+			t.Errorf("match(%q, %q) = %v, want %v", tt.glob, tt.s, got, tt.want)
 		}
 	}
 }
@@ -38,14 +38,14 @@ func TestNetworks(t *testing.T) {
 		"10.0.0.1": true, "10.1.0.1": false, "192.0.2.1": false, "2001:db8::1": true, "::1": false,
 		"::ffff:10.0.0.1": true, "::ffff:10.1.0.1": false, "fe80::1%eth0": true, "fe80::bad%eth0": false,
 	} {
-		if got := n.Admits(netip.MustParseAddr(addr)); got != want {
-			t.Errorf("Admits(%s) = %v, want %v", addr, got, want)
+		if got := n.admits(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("admits(%s) = %v, want %v", addr, got, want)
 		}
 	}
-	if n.Admits(netip.Addr{}) {
+	if n.admits(netip.Addr{}) {
 		t.Error("an invalid address was admitted")
 	}
-	if !new(Networks).Admits(netip.MustParseAddr("192.0.2.1")) {
+	if !new(Networks).admits(netip.MustParseAddr("192.0.2.1")) {
 		t.Error("without lists an address was refused")
 	}
 }
@@ -124,7 +124,7 @@ func TestBadCountries(t *testing.T) {
 }
 
 // J18 and S11: what a key's scope and expiry refuse.
-func TestCheck(t *testing.T) {
+func TestCheckKey(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	haiku, err := model.Default().Resolve("us.anthropic.claude-3-haiku-20240307-v1:0")
 	if err != nil {
@@ -151,7 +151,7 @@ func TestCheck(t *testing.T) {
 			Principal: &call.Principal{Scope: tt.scope, Expires: tt.expires},
 		}
 		var got call.Reason
-		if ref := Check(c, now); ref != nil {
+		if ref := checkKey(c, now); ref != nil {
 			got = ref.Reason
 		}
 		if got != tt.want {

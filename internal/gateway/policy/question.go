@@ -131,8 +131,8 @@ type asked struct {
 	region string
 }
 
-// context is every attribute, as the schema has them.
-var context = []field{
+// contextFields are all attributes, as the schema has them.
+var contextFields = []field{
 	{"ip", func(a *asked) types.Value { return address(a.IP) }},
 	{"country", func(a *asked) types.Value { return types.String(a.Country) }},
 	{"time", func(a *asked) types.Value { return types.NewDatetime(a.now) }},
@@ -186,7 +186,7 @@ func fieldsOf(rules ruleSet) []field {
 		}
 	}
 	var out []field
-	for _, f := range context {
+	for _, f := range contextFields {
 		if all || read[f.name] {
 			out = append(out, f)
 		}
