@@ -98,3 +98,33 @@ func TestCompleteBy(t *testing.T) {
 		}
 	}
 }
+
+// TestAuditFound: a difference is printed in every format, with names and in
+// USD for people, and is the exit code.
+func TestAuditFound(t *testing.T) {
+	a := admin.LimitAudit{Records: 9, Counters: 4, Notes: []string{"a note"}, Differences: []admin.LimitDifference{
+		{Limit: "spend", Per: "user", Key: "id-1", Measure: "usd", Used: 1_500_000_000, Recomputed: 1_000_000_000},
+	}}
+	for f, want := range map[format]string{
+		formatTable: "LIMIT  PER   KEY  UNIT  USED  RECOMPUTED\nspend  user  ann  USD   1.50  1.00\n",
+		formatCSV:   "limit,per,key,measure,used,recomputed\nspend,user,id-1,usd,1500000000,1000000000\n",
+		formatJSONL: `{"limit":"spend","per":"user","key":"id-1","measure":"usd","used":1500000000,"recomputed":1000000000}` + "\n",
+	} {
+		var out, stderr bytes.Buffer
+		p := &program{stdout: &out, stderr: &stderr, format: f}
+		err := p.printAudit(context.Background(), oneUser{}, a)
+		if exitCode(err) != exitFound || out.String() != want {
+			t.Errorf("%s: exit code %d, got %q, want %q", f, exitCode(err), &out, want)
+		}
+		if got, want := stderr.String(), "note: a note\n9 records read, 4 counters recomputed, 0 calls under way: 1 differ\n"; got != want {
+			t.Errorf("%s: said %q, want %q", f, got, want)
+		}
+	}
+}
+
+// oneUser is an API that knows one user.
+type oneUser struct{ admin.API }
+
+func (oneUser) ListUsers(context.Context) ([]admin.User, error) {
+	return []admin.User{{ID: "id-1", Name: "ann"}}, nil
+}

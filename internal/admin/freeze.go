@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Freezes stop spending, of all callers or of one team. They outlive a restart.
@@ -31,15 +33,30 @@ type FreezeReason struct {
 	Reason string `json:"reason,omitzero" doc:"at most 1,024 bytes"`
 }
 
-// maxReason bounds a reason, in bytes.
-const maxReason = 1024
+// Bounds of a freeze, in bytes.
+const (
+	maxTeam   = 256
+	maxReason = 1024
+)
+
+// Check says what is wrong with a freeze to be made, in ErrInvalid. The team
+// need not exist: it may be one that tokens of another issuer name.
+func (f *Freeze) Check() error {
+	switch {
+	case len(f.Team) > maxTeam || strings.ContainsFunc(f.Team, isControl):
+		return ErrInvalid.Say("team: write a name of no more than %d bytes", maxTeam)
+	case len(f.Reason) > maxReason || !utf8.ValidString(f.Reason):
+		return ErrInvalid.Say("reason: write no more than %d bytes of text", maxReason)
+	}
+	return nil
+}
 
 func freeze(ctx context.Context, s *service, in *input) (any, error) {
-	reason := in.body.(*FreezeReason).Reason
-	if len(reason) > maxReason {
-		return nil, ErrInvalid.Say("reason: write no more than %d bytes", maxReason)
+	f := Freeze{Team: in.path["team"], Reason: in.body.(*FreezeReason).Reason}
+	if err := f.Check(); err != nil {
+		return nil, err
 	}
-	return s.API.Freeze(ctx, Freeze{Team: in.path["team"], Reason: reason})
+	return s.API.Freeze(ctx, f)
 }
 
 func unfreeze(ctx context.Context, s *service, in *input) (any, error) {

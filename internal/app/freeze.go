@@ -131,6 +131,9 @@ func (f *freezes) save(rows []admin.Freeze) error {
 func (d *Data) ListFreezes(context.Context) ([]admin.Freeze, error) { return d.freezes.list(), nil }
 
 func (d *Data) Freeze(_ context.Context, f admin.Freeze) (admin.Freeze, error) {
+	if err := f.Check(); err != nil {
+		return f, err
+	}
 	f.Since = time.Now().UTC()
 	_, err := d.freezes.change(func(teams map[string]admin.Freeze) {
 		if was, ok := teams[f.Team]; ok {

@@ -50,6 +50,9 @@ func TestFreeze(t *testing.T) {
 	answers("while everything is frozen", 403)
 	thaw("", 1)
 	answers("in the end", 200)
+	if _, err := g.server.data.Freeze(ctx, admin.Freeze{Team: strings.Repeat("x", 257)}); !errors.Is(err, admin.ErrInvalid) {
+		t.Errorf("a long name: %v", err)
+	}
 	if _, err := g.server.data.Unfreeze(ctx, "red"); !errors.Is(err, admin.ErrNotFound) {
 		t.Errorf("end of no freeze: %v", err)
 	}
