@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -61,14 +62,33 @@ func TestScanOutlivesTheReadTimeout(t *testing.T) {
 
 // TestBrokenScan: what broke inside stays inside, and no part is taken for the whole.
 func TestBrokenScan(t *testing.T) {
-	var log bytes.Buffer
-	o, _ := options(&log)
+	var log lockedText
+	o, _ := options(&bytes.Buffer{})
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	c, err := Dial(context.Background(), serveSocket(t, o))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = c.Usage(context.Background(), UsageQuery{TZ: "Europe/Paris"}, nil)
 	if err == nil || strings.Contains(err.Error(), "planted") || !strings.Contains(log.String(), "planted internal detail") {
-		t.Errorf("got %v and the log %q, want an error here and its cause there", err, &log)
+		t.Errorf("got %v and the log %q, want an error here and its cause there", err, log.String())
 	}
+}
+
+// lockedText is what several goroutines wrote.
+type lockedText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
