@@ -43,15 +43,27 @@ var house = map[string]row{
 	"internal/bedrock/eventstream": {0, "binary frames in and out, nothing else"},
 	"internal/bedrock/model":       {0, "the table of models: id, family, price, limits"},
 	"internal/call":                {0, "the words of the request path"},
+	"internal/geo":                 {0, "address to country"},
+	"internal/seal":                {0, "bodies encrypted under the keys of a key file"},
+	"internal/testkit/mmdb":        {0, "databases of addresses, for tests"},
+	"guards":                       {0, "the shipped rules of the guard"},
 	"internal/sigv4":               {0, "sign and verify, without a lookup or an HTTP server"},
 	"internal/strictjson":          {0, "JSON read strictly, with the offsets that edits need"},
 
+	"internal/awspolicy":    {1, "AWS policies that close the ways round the gateway"},
+	"internal/metrics":      {1, "counts for Prometheus and for alarms"},
+	"internal/oidc":         {1, "tokens of outside issuers"},
+	"internal/outbound":     {1, "the one HTTP client that may leave the machine"},
 	"internal/config":       {1, "the one configuration file; stages get their own Options instead"},
 	"internal/journal":      {1, "append-only segments; knows nothing of what it carries"},
 	"internal/ledger":       {1, "the one codec of admit, part and result records"},
 	"internal/sim/emulator": {1, "a Bedrock that is not AWS; never the gateway"},
 	"internal/store":        {1, "the storage seams and their contracts"},
 
+	"internal/alarm":            {2, "alarms on metrics, with CloudWatch's meaning"},
+	"internal/notify":           {2, "messages to people and programs"},
+	"internal/gateway/guard":    {2, "may these texts pass"},
+	"internal/store/redis":      {2, "the counts of limits in a shared server"},
 	"internal/account":          {2, "users, keys and tokens; meets the lookups that auth declares"},
 	"internal/gateway/auth":     {2, "who is calling"},
 	"internal/gateway/limit":    {2, "how much"},
@@ -63,16 +75,18 @@ var house = map[string]row{
 	"internal/testkit/disk":     {0, "a disk that forgets what was not synced, for tests of the journal and its users"},
 	"internal/store/storetest":  {2, "the conformance suite of every store"},
 
+	"bedrocklimit":     {3, "the limiter as SDK middleware, for programs without the gateway"},
 	"internal/admin":   {3, "the admin API and its socket"},
 	"internal/chat":    {3, "the chat API, a client of the gateway's own path"},
 	"internal/gateway": {3, "the request path: the stages in their order"},
 
 	"internal/app": {4, "builds the parts and joins them"},
 
-	"bench":         {5, "the benchmark; drives built programs over sockets"},
-	"cmd/gatehouse": {5, "main: one file a verb"},
-	"test/process":  {0, "starts the built program for the tests that need it whole"},
-	"test/run":      {5, "make test: the stages and their table"},
+	"bench":          {5, "the benchmark; drives built programs over sockets"},
+	"cmd/gatehouse":  {5, "main: one file a verb"},
+	"test/guardeval": {5, "what the guard finds, and what it should not have"},
+	"test/process":   {0, "starts the built program for the tests that need it whole"},
+	"test/run":       {5, "make test: the stages and their table"},
 }
 
 // noCode are the folders whose packages are tests only.

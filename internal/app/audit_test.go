@@ -50,7 +50,7 @@ func TestAuditWhileCallsRun(t *testing.T) {
 		})
 	}
 	open := 0
-	for range 25 {
+	for range 10 {
 		a := g.audit(t)
 		open += a.Open
 		if !a.Equal || len(a.Notes) > 0 {

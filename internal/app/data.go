@@ -166,9 +166,12 @@ func (d *Data) openJournals(ctx context.Context) (err error) {
 	}
 	d.recorder, err = record.New(record.Options{
 		Journal: d.calls, Strangers: d.strangers, Account: d.config.AccountID, Region: d.config.Region,
-		Bodies: bodies.Bodies, Teams: bodies.Teams, Keys: bodies.Keys, StrangersPerSecond: d.strangersPerSecond, CallerPerSecond: cmp.Or(d.strangersPerSecond, callerPerSecond),
+		Bodies: bodies.Bodies, StrangersPerSecond: d.strangersPerSecond, CallerPerSecond: cmp.Or(d.strangersPerSecond, callerPerSecond),
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return d.recorder.SetPolicy(bodies)
 }
 
 // snapshot is what begins each segment of the main journal.
@@ -218,13 +221,17 @@ func (r *replay) entry(e journal.Entry) error {
 
 func (d *Data) openAccounts(ctx context.Context) (err error) {
 	reg := d.config.Registration
+	bodies, err := recordPolicy(d.config)
+	if err != nil {
+		return err
+	}
 	d.accounts, err = account.Open(ctx, account.Options{
 		Store: d.db, Dir: d.dir, Issuer: tokenIssuer, Audience: tokenAudience, Log: d.log,
 		Registration: account.Registration{
 			Mode: account.Mode(reg.Mode), Domains: reg.Domains, PerIPPerHour: reg.PerIPPerHour,
 			LoopbackOnly: reg.Mode == "open" && !reg.BeyondLoopback,
 		},
-		Event: d.accountEvent,
+		PromptAge: time.Duration(d.config.Record.RetainBodies), Keys: bodies.Keys, Event: d.accountEvent,
 	})
 	return err
 }

@@ -111,6 +111,10 @@ func (s *server) apply(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	verifier, err := newVerifier(c, s.issuers.verifier.Load(), s.log)
+	if err != nil {
+		return err
+	}
 	table := limitTable(c)
 	if _, err := limit.New(limit.Options{Limits: table}); err != nil {
 		return err
@@ -125,6 +129,7 @@ func (s *server) apply(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	s.watchers.replace(ctx, c, notifier)
+	s.issuers.replace(ctx, verifier)
 	old := s.data.settings.Swap(&settings{c, models})
 	s.gateway.SetRules(rules)
 	if keys := needRestart(old.config, c); len(keys) > 0 {
@@ -134,7 +139,7 @@ func (s *server) apply(ctx context.Context, c *config.Config) error {
 }
 
 // reloadable are the keys that hold at once.
-var reloadable = []string{"limits", "prices", "profiles", "policy", "network", "guard", "record", "alarms", "notify", "mode"}
+var reloadable = []string{"limits", "prices", "profiles", "policy", "network", "guard", "record", "oidc", "alarms", "notify", "mode"}
 
 // needRestart lists the keys that differ and do not hold at once.
 func needRestart(a, b *config.Config) (keys []string) {

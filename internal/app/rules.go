@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 
@@ -16,10 +17,8 @@ import (
 	"gatehouse/internal/gateway/limit"
 	"gatehouse/internal/gateway/policy"
 	"gatehouse/internal/gateway/read"
-	"gatehouse/internal/gateway/record"
 	"gatehouse/internal/geo"
 	"gatehouse/internal/notify"
-	"gatehouse/internal/seal"
 )
 
 // Check reports all that is wrong with the files that a configuration names:
@@ -34,7 +33,8 @@ func Check(c *config.Config) error {
 	_, keys := recordPolicy(c)
 	_, channels := newNotifier(c, notify.Options{Credentials: (&server{c: c}).notifyOptions().Credentials})
 	_, alarms := alarm.New(alarm.Options{Alarms: alarmTable(c)})
-	return errors.Join(err, limits, keys, channels, alarms)
+	_, issuers := newVerifier(c, nil, slog.New(slog.DiscardHandler))
+	return errors.Join(err, limits, keys, channels, alarms, issuers)
 }
 
 // newRules builds the parts of the gateway that a reload replaces, or says all
@@ -104,22 +104,6 @@ func newPolicy(c *config.Config, models *model.Table) (*policy.Policy, error) {
 		o.Files = append(o.Files, policy.File{Name: name, Text: text})
 	}
 	return policy.New(o)
-}
-
-// recordPolicy is what is recorded of bodies.
-func recordPolicy(c *config.Config) (record.Policy, error) {
-	p := record.Policy{Bodies: record.Bodies(c.Record.Bodies), Teams: make(map[string]record.Bodies)}
-	for team, r := range c.Record.Teams {
-		p.Teams[team] = record.Bodies(r.Bodies)
-	}
-	if c.Record.KeyFile == "" {
-		return p, nil
-	}
-	var err error
-	if p.Keys, err = seal.ReadKeys(c.Record.KeyFile); err != nil {
-		return p, fmt.Errorf("record.key_file: %w", err)
-	}
-	return p, nil
 }
 
 // observe is the mode in which something is only noted.

@@ -60,6 +60,7 @@ type server struct {
 	upstream *upstream.Upstream
 	gateway  *gateway.Gateway
 	watchers *watchers
+	issuers  issuers
 	tls      *tls.Config
 	info     serverInfo
 	admin    string // URL of the admin API, empty when only the socket serves it
@@ -107,6 +108,7 @@ func Serve(ctx context.Context, c *config.Config, o Options) error {
 		return err
 	}
 	go s.verifyJournal()
+	go s.data.recorder.Retain(background)
 	go s.watch(background)
 	select {
 	case <-ctx.Done():
@@ -133,12 +135,17 @@ func (s *server) build(ctx context.Context) error {
 		UserAgent: "gatehouse/" + s.o.Version, Log: s.log,
 	})
 	authenticator, err := auth.New(auth.Options{
-		Keys: s.data.accounts, Tokens: s.data.accounts, Regions: []string{s.c.Region},
+		Keys: s.data.accounts, Tokens: s.data.accounts, Outside: &s.issuers, Regions: []string{s.c.Region},
 		Issuer: tokenIssuer, Audience: tokenAudience,
 	})
 	if err != nil {
 		return err
 	}
+	verifier, err := newVerifier(s.c, nil, s.log)
+	if err != nil {
+		return err
+	}
+	s.issuers.replace(ctx, verifier)
 	rules, err := newRules(s.c, s.data.models(), guardrail(s.upstream, s.c.Guard.ApplyBedrockGuardrail))
 	if err != nil {
 		return err

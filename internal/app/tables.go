@@ -60,7 +60,7 @@ func thousandths(fractions []config.Decimal) (out []int64) {
 var places = map[string]int{"usd": 9}
 
 func schemes(names []string) (list []call.Scheme) {
-	for _, s := range []call.Scheme{call.SigV4, call.APIKey, call.Token} {
+	for _, s := range []call.Scheme{call.SigV4, call.APIKey, call.Token, call.OIDC} {
 		for _, name := range names {
 			if s.String() == name {
 				list = append(list, s)

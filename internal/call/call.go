@@ -145,10 +145,11 @@ const (
 	None Scheme = iota
 	SigV4
 	APIKey
-	Token
+	Token // of our own, from a login
+	OIDC  // of an outside issuer
 )
 
-var schemeNames = [...]string{None: "none", SigV4: "sigv4", APIKey: "api_key", Token: "token"}
+var schemeNames = [...]string{None: "none", SigV4: "sigv4", APIKey: "api_key", Token: "token", OIDC: "oidc"}
 
 func (s Scheme) String() string { return schemeNames[s] }
 

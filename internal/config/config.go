@@ -123,7 +123,7 @@ type Match struct {
 	Models  []string `json:"models" doc:"Globs over the normalised model id."`
 	Teams   []string `json:"teams" doc:"Teams."`
 	Users   []string `json:"users" doc:"Users."`
-	Schemes []string `json:"schemes" doc:"How the caller proved itself." enum:"sigv4,api_key,token"`
+	Schemes []string `json:"schemes" doc:"How the caller proved itself." enum:"sigv4,api_key,token,oidc"`
 }
 
 // Prices are prices over those of the model table. In the file, the models
@@ -150,7 +150,7 @@ func (p Price) Decimals() model.Decimals {
 
 // Policy is the policies that decide whether a call may be made at all.
 type Policy struct {
-	Cedar     []string `json:"cedar" doc:"Cedar policy files. None: the shipped policy, which permits every caller what its key allows. Relative to this file."`
+	Cedar     []string `json:"cedar" doc:"Cedar policy files, in place of the shipped policy, which permits every caller what its key allows. Relative to this file."`
 	MaxTokens int64    `json:"max_tokens" doc:"Bound on output tokens that is written into a request that has none, if the model's own maximum is not lower."`
 	MaxBound  int64    `json:"max_bound" doc:"Highest bound on output tokens that a request may ask for. 0: the model's own maximum."`
 	Mode      string   `json:"mode" doc:"enforce or observe." enum:"enforce,observe"`
@@ -209,7 +209,7 @@ type OIDC struct {
 type Alarm struct {
 	Name              string            `json:"name" doc:"The alarm's name; that of a shipped alarm replaces it."`
 	Metric            string            `json:"metric" doc:"The metric, as CloudWatch names it in AWS/Bedrock." enum:"Invocations,InvocationLatency,InvocationClientErrors,InvocationServerErrors,InvocationThrottles,InputTokenCount,OutputTokenCount,OutputImageCount,TimeToFirstToken,Cost,Refusals,GuardBlocked"`
-	By                string            `json:"by" doc:"One alarm for each value of this. Empty: one for all calls." enum:",model,user,team,key,limit"`
+	By                string            `json:"by" doc:"One alarm for each value of this; limit: of Refusals and InvocationThrottles only. Empty: one for all calls." enum:",model,user,team,key,limit"`
 	Match             map[string]string `json:"match" doc:"Dimension (model, user, team, key, limit): glob its value must match."`
 	Statistic         string            `json:"statistic" doc:"SampleCount, Sum, Average, Minimum, Maximum, or a percentile such as p99."`
 	Period            Duration          `json:"period" doc:"Length of a period."`
@@ -227,14 +227,14 @@ type Notify struct {
 	Kind         string   `json:"kind" doc:"What speaks to it." enum:"webhook,slack,smtp,sns"`
 	URL          string   `json:"url" doc:"https URL, of webhook."`
 	URLFile      string   `json:"url_file" doc:"File of the URL, of webhook and slack, whose URL is a secret. Relative to this file."`
-	SecretFile   string   `json:"secret_file" doc:"File of the key that signs the body (HMAC-SHA256 in X-Gatehouse-Signature), of webhook. Relative to this file."`
-	Server       string   `json:"server" doc:"host:port, of smtp."`
+	SecretFile   string   `json:"secret_file" doc:"File of the key that signs TIMESTAMP.BODY (HMAC-SHA256, in X-Gatehouse-Signature as v1=HEX), of webhook. Relative to this file."`
+	Server       string   `json:"server" doc:"host:port, of smtp: port 25, 465, 587 or 2525, with TLS, unless private. A password always needs TLS."`
 	From         string   `json:"from" doc:"Sender, of smtp."`
 	To           []string `json:"to" doc:"Recipients, of smtp."`
 	Username     string   `json:"username" doc:"User name, of smtp, if any."`
 	PasswordFile string   `json:"password_file" doc:"File of the password, of smtp. Relative to this file."`
 	Topic        string   `json:"topic" doc:"ARN of the topic, of sns."`
-	Private      bool     `json:"private" doc:"The receiver may be at a private or loopback address, and on any port."`
+	Private      bool     `json:"private" doc:"The receiver may be at a private or loopback address, and on any port. Metadata services stay closed."`
 }
 
 // Content is a directory of own content.
