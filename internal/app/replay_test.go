@@ -216,10 +216,14 @@ prices: {"amazon.nova-lite-v1:0": {input: 1, output: 1}}`, 0, `
 	}
 }
 
-// written is a configuration as a file has it.
+// written is a configuration as a file has it, without the shipped guard unless
+// it says something of one.
 func written(t *testing.T, text string) *config.Config {
 	t.Helper()
 	dir := t.TempDir()
+	if !strings.Contains(text, "guard:") {
+		text = "guard: {packs: []}\n" + text
+	}
 	for name, text := range map[string]string{
 		"own.yaml":     "rules:\n- {name: harbour, action: block, direction: in, match: {keywords: [harbour]}, message: No harbours.}\n",
 		"new.yaml":     text,
