@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -18,11 +17,7 @@ it was asked for is recorded. Calls under way write their answers later: disable
 user first, and erase again when in doubt.`,
 		exactly("NAME"), func(ctx context.Context, args []string) error {
 			return p.with(ctx, func(api admin.API) error {
-				e, ok := api.(admin.Erasures)
-				if !ok {
-					return errors.New("nothing can be erased here")
-				}
-				done, err := e.EraseUser(ctx, args[0])
+				done, err := api.EraseUser(ctx, args[0])
 				if err != nil {
 					return err
 				}

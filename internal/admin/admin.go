@@ -28,6 +28,7 @@ import (
 // caller can do something about them. Methods may be called concurrently.
 type API interface {
 	Users
+	Erasures
 	Teams
 	Keys
 	Models

@@ -27,11 +27,7 @@ type Erasure struct {
 // eraseUser goes on when the client leaves: what is begun is better ended, and
 // a long journal takes longer than a request may take to arrive.
 func eraseUser(ctx context.Context, s *service, in *input) (any, error) {
-	api, ok := s.API.(Erasures)
-	if !ok {
-		return nil, ErrUnavailable.Say("nothing can be erased here")
-	}
-	return api.EraseUser(context.WithoutCancel(ctx), in.path["user"])
+	return s.API.EraseUser(context.WithoutCancel(ctx), in.path["user"])
 }
 
 // EraseUser implements Erasures.
