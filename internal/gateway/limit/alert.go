@@ -1,9 +1,6 @@
 package limit
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "time"
 
 // Alert says that a bucket has reached a fraction of its limit, for the first
 // time in a window. Amounts are what calls that have ended came to, and what
@@ -19,13 +16,8 @@ type Alert struct {
 	Ends     time.Time // of the window; of one that slides, when Used begins to fall
 }
 
-// alerting bounds how many alerts are being told at once. What would be more is
-// dropped and counted.
-type alerting struct {
-	now     atomic.Int64
-	dropped atomic.Int64
-}
-
+// maxAlerts is how many alerts are told at once, about. What would be more is
+// told when a later call of the same bucket ends.
 const maxAlerts = 64
 
 // alerts looks at the buckets of a call that has ended.
@@ -43,18 +35,18 @@ func (l *Limiter) alerts(r *reservation, now time.Time) {
 
 // alert tells whoever asked to know when the bucket of key has reached a fraction.
 func (l *Limiter) alert(r *rule, key string, now time.Time) {
-	a, ok := r.reached(key, l.at(r.Window, now))
+	if l.alerting.Load() >= maxAlerts {
+		return
+	}
+	at := l.at(r.Window, now)
+	a, ok := r.reached(key, at)
 	if !ok {
 		return
 	}
-	a.Time, a.Ends = now, now.Add(time.Duration(a.Ends.UnixNano()-l.at(r.Window, now)))
-	if l.alerting.now.Add(1) > maxAlerts {
-		l.alerting.now.Add(-1)
-		l.alerting.dropped.Add(1)
-		return
-	}
+	a.Time, a.Ends = now, now.Add(time.Duration(a.Ends.UnixNano()-at))
+	l.alerting.Add(1)
 	go func() {
-		defer l.alerting.now.Add(-1)
+		defer l.alerting.Add(-1)
 		l.o.Alert(a)
 	}()
 }

@@ -1,7 +1,6 @@
 package limit
 
 import (
-	"bytes"
 	"net/netip"
 	"strings"
 
@@ -85,8 +84,12 @@ func (r *rule) appendKey(dst []byte, c *call.Call, s *sketcher) []byte {
 
 // escape keeps the parts of a key apart: no two lists of values give one key.
 func escape(key []byte, from int) []byte {
-	if bytes.IndexByte(key[from:], '%') < 0 && bytes.IndexByte(key[from:], ',') < 0 {
-		return key
+	for _, b := range key[from:] {
+		if b == '%' || b == ',' {
+			return append(key[:from], escaper.Replace(string(key[from:]))...)
+		}
 	}
-	return append(key[:from], strings.NewReplacer("%", "%25", ",", "%2C").Replace(string(key[from:]))...)
+	return key
 }
+
+var escaper = strings.NewReplacer("%", "%25", ",", "%2C")

@@ -724,6 +724,28 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// TestFree: memory that is still in use is not used again.
+func TestFree(t *testing.T) {
+	l := newLimiter(t, noon, per("tokens", 1e6, minute))
+	open := modelCall("ann")
+	d, _ := l.Reserve(ctx, open, noon)
+	d.Free()
+	d.Free()
+	for range 100 {
+		c := modelCall("bob")
+		d, _ := l.Reserve(ctx, c, noon)
+		l.Settle(c, &call.Result{Worked: true}, noon)
+		d.Free()
+	}
+	if held := l.Open()[open.ID]; len(held) != 1 || held[0].Key != "ann" || held[0].N != 1100 || d.Applies() {
+		t.Errorf("an open call holds %+v", held)
+	}
+	l.Settle(open, &call.Result{Worked: true, Usage: call.Usage{Input: 7}}, noon)
+	if got := counts(l, noon); got["tokens ann"] != 7 || len(got) != 1 {
+		t.Errorf("counts %v, want 7 of ann", got)
+	}
+}
+
 func benchmarkAdmit(b *testing.B, keys int) {
 	l := newLimiter(b, noon, eight()...)
 	calls := make([]*call.Call, keys)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/internal/call"
@@ -61,7 +62,7 @@ type Limiter struct {
 	open  [shardCount]openCalls
 
 	waiting  waiting
-	alerting alerting
+	alerting atomic.Int64 // alerts that are being told
 
 	snapshotSize int // of the last one
 }
@@ -92,14 +93,22 @@ func (l *Limiter) Close(ctx context.Context) error {
 	return l.shared.close(ctx)
 }
 
-// at is the moment now as a window counts it: the calendar follows the clock,
+// instant is a moment as windows count it: the calendar follows the clock,
 // sliding windows follow the time that has passed since the start.
-func (l *Limiter) at(w Window, now time.Time) int64 {
-	if w < 0 {
-		return now.UnixNano()
-	}
-	return l.o.Start.UnixNano() + int64(now.Sub(l.o.Start))
+type instant struct{ clock, passed int64 }
+
+func (l *Limiter) instant(now time.Time) instant {
+	return instant{now.UnixNano(), l.o.Start.UnixNano() + int64(now.Sub(l.o.Start))}
 }
+
+func (i instant) of(w Window) int64 {
+	if w < 0 {
+		return i.clock
+	}
+	return i.passed
+}
+
+func (l *Limiter) at(w Window, now time.Time) int64 { return l.instant(now).of(w) }
 
 // Reserve takes what c may come to from every bucket it belongs to, or nothing
 // from any. now must be the present time: counting at an earlier one would let
@@ -144,6 +153,7 @@ func (l *Limiter) attempt(ctx context.Context, c *call.Call, now time.Time) *res
 
 // claim lists the buckets of c, in the order in which they are locked.
 func (l *Limiter) claim(r *reservation, c *call.Call, now time.Time) {
+	at := l.instant(now)
 	for _, rule := range l.rules {
 		if !rule.matches(c) {
 			continue
@@ -158,17 +168,18 @@ func (l *Limiter) claim(r *reservation, c *call.Call, now time.Time) {
 		start := len(r.keys)
 		r.keys = rule.appendKey(r.keys, c, &r.sketcher)
 		if len(r.keys) > start {
-			r.claims = append(r.claims, l.claimOf(rule, c, r.keys[start:], n, now))
+			r.claim(rule, c, r.keys[start:], n, at)
 		}
 	}
 }
 
-func (l *Limiter) claimOf(rule *rule, c *call.Call, key []byte, n int64, now time.Time) claim {
-	x := claim{rule: rule, counts: rule.counts, key: key, n: n, max: rule.Max, force: rule.soft, at: l.at(rule.Window, now)}
+func (r *reservation) claim(rule *rule, c *call.Call, key []byte, n int64, at instant) {
+	r.claims = append(r.claims, claim{})
+	x := &r.claims[len(r.claims)-1]
+	x.rule, x.counts, x.key, x.n, x.max, x.force, x.at = rule, rule.counts, key, n, rule.Max, rule.soft, at.of(rule.Window)
 	if rule.counting == store.Distinct {
 		x.item = c.Model.ID
 	}
-	return x
 }
 
 // take counts the claims of r for a call, unless one is refused.

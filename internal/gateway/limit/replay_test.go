@@ -351,6 +351,24 @@ func TestRestoreVersion1(t *testing.T) {
 	}
 }
 
+// TestInterrupted: a call that a crash interrupted is charged in full, and holds
+// no slot.
+func TestInterrupted(t *testing.T) {
+	limits := []limit.Limit{per("concurrency", 1, 0), per("tokens", 9999, minute)}
+	l := newLimiter(t, noon, limits...)
+	c := modelCall("ann")
+	l.Reserve(ctx, c, noon)
+	again := newLimiter(t, noon, limits...)
+	again.ReplayAdmit(c.ID, c.Amounts)
+	if diff := cmp.Diff(map[string]int64{"concurrency ann": 1, "tokens ann": 1100}, counts(again, noon)); diff != "" {
+		t.Error(diff)
+	}
+	again.ReplayResult(c.ID, c.Amounts)
+	if diff := cmp.Diff(map[string]int64{"tokens ann": 1100}, counts(again, noon)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestSnapshotOfAll: every measure comes back, and what is open can end.
 func TestSnapshotOfAll(t *testing.T) {
 	l := newLimiter(t, noon, eight()...)

@@ -147,7 +147,7 @@ func (l *Limiter) claimMore(r *reservation, c *call.Call, tokens int64, now time
 			continue
 		}
 		if n := min(rule.more(c, tokens), maxCount); n > 0 {
-			r.claims = append(r.claims, l.claimOf(rule, c, []byte(a.Key), n, now))
+			r.claim(rule, c, []byte(a.Key), n, l.instant(now))
 		}
 	}
 	return held

@@ -7,7 +7,8 @@ import (
 	"gatehouse/internal/store"
 )
 
-// settle tells the store, soon, what a call came to. Our own amounts are final.
+// settle tells the store, soon, what a call came to. What a crash keeps it from
+// telling stays in the store as it was reserved, but for slots, whose leases end.
 func (s *shared) settle(id string, r *reservation) {
 	if s == nil || !r.shared {
 		return
@@ -16,8 +17,8 @@ func (s *shared) settle(id string, r *reservation) {
 	for i := range r.settled {
 		a := &r.settled[i]
 		rule := s.l.rule(a.Limit)
-		if rule == nil || rule.lease() {
-			continue
+		if rule == nil {
+			continue // gone meanwhile: the store keeps nothing
 		}
 		finals = add(finals, store.Final{Limit: a.Limit, Key: a.Key, Item: a.Item, Counting: rule.counting, Window: s.window(rule), N: a.N, At: a.At})
 	}

@@ -143,7 +143,8 @@ func (l *Limiter) ReplayAdmit(callID string, amounts []call.Amount) {
 }
 
 // ReplayResult closes a call with the amounts that were settled; what is not
-// among them goes back. A call that is not open is skipped.
+// among them goes back, and so do slots, also those of a call that is charged as
+// it was reserved because a crash interrupted it. A call that is not open is skipped.
 func (l *Limiter) ReplayResult(callID string, settled []call.Amount) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -151,7 +152,10 @@ func (l *Limiter) ReplayResult(callID string, settled []call.Amount) {
 	if held == nil {
 		return
 	}
-	l.finish(held, func(_ *rule, i int, _ int64) (n int64) {
+	l.finish(held, func(rule *rule, i int, _ int64) (n int64) {
+		if rule.lease() {
+			return 0
+		}
 		for j := range settled {
 			if same(&settled[j], &held.held[i]) {
 				n = min(n+min(max(0, settled[j].N), maxCount), maxCount)
