@@ -13,6 +13,7 @@ type detector struct {
 	name  string
 	needs marks // the text must have one of these; 0: nothing. What needs digits looks at the folded text
 	find  func(dst []span, s *scan) []span
+	hints []string // one of these stands in the folded text, or there is nothing to find
 }
 
 // detectors is the table. canary, system_echo and score are not in it: they
@@ -20,35 +21,35 @@ type detector struct {
 const numDetectors = 22
 
 var detectors = [numDetectors]detector{
-	{"email", 0, findEmails},
-	{"phone", hasDigits, findPhones},
-	{"card", hasDigits, numbers(12, 19, isCard)},
-	{"iban", hasDigits, findIBANs},
-	{"aws_key", 0, findAWSKeys},
-	{"private_key", 0, findPrivateKeys},
-	{"api_token", 0, findTokens},
-	{"unicode_tags", hasTags, findTags},
-	{"zero_width", hasInvisible, findZeroWidth},
-	{"bidi", hasBidi, findBidi},
-	{"mixed_script", hasForeign, findMixedScripts},
-	{"encoded", 0, findEncoded},
-	{"national_id:us", hasDigits, numbers(9, 9, isSSN)},
-	{"national_id:uk", hasDigits, findNINOs},
-	{"national_id:de", hasDigits, numbers(11, 11, isSteuerID)},
-	{"national_id:fr", hasDigits, numbers(15, 15, isNIR)},
-	{"national_id:es", hasDigits, findDNIs},
-	{"national_id:it", hasDigits, findCodici},
-	{"national_id:nl", hasDigits, numbers(9, 9, isBSN)},
-	{"national_id:br", hasDigits, numbers(11, 11, isCPF)},
-	{"national_id:in", hasDigits, numbers(12, 12, isAadhaar)},
-	{"national_id:pl", hasDigits, numbers(11, 11, isPESEL)},
+	{name: "email", find: findEmails, hints: []string{"@"}},
+	{name: "phone", needs: hasDigits, find: findPhones},
+	{name: "card", needs: hasDigits, find: numbers(12, 19, isCard)},
+	{name: "iban", needs: hasDigits, find: findIBANs},
+	{name: "aws_key", find: findAWSKeys, hints: awsPrefixes[:]},
+	{name: "private_key", find: findPrivateKeys, hints: []string{"-----begin "}},
+	{name: "api_token", find: findTokens, hints: tokenHints},
+	{name: "unicode_tags", needs: hasTags, find: findTags},
+	{name: "zero_width", needs: hasInvisible, find: findZeroWidth},
+	{name: "bidi", needs: hasBidi, find: findBidi},
+	{name: "mixed_script", needs: hasForeign, find: findMixedScripts},
+	{name: "encoded", find: findEncoded},
+	{name: "national_id:us", needs: hasDigits, find: numbers(9, 9, isSSN)},
+	{name: "national_id:uk", needs: hasDigits, find: findNINOs},
+	{name: "national_id:de", needs: hasDigits, find: numbers(11, 11, isSteuerID)},
+	{name: "national_id:fr", needs: hasDigits, find: numbers(15, 15, isNIR)},
+	{name: "national_id:es", needs: hasDigits, find: findDNIs},
+	{name: "national_id:it", needs: hasDigits, find: findCodici},
+	{name: "national_id:nl", needs: hasDigits, find: numbers(9, 9, isBSN)},
+	{name: "national_id:br", needs: hasDigits, find: numbers(11, 11, isCPF)},
+	{name: "national_id:in", needs: hasDigits, find: numbers(12, 12, isAadhaar)},
+	{name: "national_id:pl", needs: hasDigits, find: numbers(11, 11, isPESEL)},
 }
 
 // detect returns what detector i finds.
 func (s *scan) detect(i int) []span {
 	if s.looked&(1<<i) == 0 {
 		s.looked |= 1 << i
-		if d := &detectors[i]; d.needs == 0 || s.fold.seen&d.needs != 0 {
+		if d := &detectors[i]; (d.needs == 0 || s.fold.seen&d.needs != 0) && (len(d.hints) == 0 || len(s.hits[s.e.detectorHints[i]]) > 0) {
 			s.detected[i] = d.find(s.detected[i], s)
 			if d.needs == hasDigits {
 				for k, sp := range s.detected[i] {
@@ -217,6 +218,14 @@ var tokenKinds = [...]struct {
 	{"AIza", 35, 3}, {"ya29.", 30, 3}, {"npm_", 30, 3}, {"pypi-", 40, 3}, {"hf_", 30, 3}, {"dop_v1_", 50, 3},
 	{"SG.", 40, 3}, {"gth_", 20, 3}, {"ABSK", 60, 3},
 }
+
+var tokenHints = func() []string {
+	hints := []string{"eyj"}
+	for _, k := range tokenKinds {
+		hints = append(hints, k.prefix)
+	}
+	return hints
+}()
 
 // findTokens finds tokens by their prefixes, and JSON web tokens.
 func findTokens(dst []span, s *scan) []span {

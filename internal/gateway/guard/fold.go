@@ -77,7 +77,7 @@ func (f *folding) add(text []byte, raw int) {
 			i++
 			continue
 		}
-		if c == ' ' && i+1 < len(text) && plain[text[i+1]] != 0 {
+		if c == ' ' && i+1 < len(text) && plain[text[i+1]] != 0 && !f.spaced() {
 			f.buf = append(f.buf, ' ')
 			i++
 			continue
@@ -109,9 +109,9 @@ func (f *folding) rare(text []byte, raw int) int {
 		if line {
 			s = '\n'
 		}
-		if k := len(f.buf); k > f.floor && (f.buf[k-1] == ' ' || f.buf[k-1] == '\n') {
-			if line { // behind something invisible
-				f.buf[k-1] = s
+		if f.spaced() { // something invisible stands between
+			if line {
+				f.buf[len(f.buf)-1] = s
 			}
 			return n
 		}
@@ -136,6 +136,12 @@ func (f *folding) rare(text []byte, raw int) int {
 		f.buf = append(f.buf[:len(f.buf)-len(asIs)], text[:n]...)
 	}
 	return n
+}
+
+// spaced reports whether the text so far ends in white space.
+func (f *folding) spaced() bool {
+	k := len(f.buf)
+	return k > f.floor && (f.buf[k-1] == ' ' || f.buf[k-1] == '\n')
 }
 
 // back takes the last character away, as a backspace does.

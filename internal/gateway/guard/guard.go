@@ -86,19 +86,21 @@ func roleIndex(role string) int {
 
 // Engine is a set of rules, compiled. It is immutable and safe for concurrent use.
 type Engine struct {
-	o         Options
-	in, out   []compiled
-	words     *automaton
-	literals  []string
-	uses      [][]use // by literal
-	finders   int
-	canary    int32 // finder of the canaries
-	hints     [numDisguises]int32
-	decodeIn  bool
-	decodeOut bool
-	echo      bool
-	hold      hold
-	jobs      sync.Pool
+	o        Options
+	in, out  []compiled
+	words    *automaton
+	literals []string
+	uses     [][]use // by literal
+	finders  int
+	canary   int32               // finder of the canaries
+	hints    [numDisguises]int32 // finders of the words that show them
+
+	detectorHints [numDetectors]int32 // finders
+	decodeIn      bool
+	decodeOut     bool
+	echo          bool
+	hold          hold
+	jobs          sync.Pool
 }
 
 // New compiles the rules. The error names the first rule that cannot be used.
@@ -127,6 +129,9 @@ func New(o Options) (*Engine, error) {
 	}
 	for i := range e.hints {
 		e.hints[i] = c.finder(disguises[i].hints())
+	}
+	for i := range detectors {
+		e.detectorHints[i] = c.finder(hintsOf(detectors[i].hints))
 	}
 	e.words, e.literals, e.uses, e.finders = newAutomaton(c.literals), c.literals, c.uses, int(c.finders)
 	e.hold = holdOf(e.out, &o)
@@ -187,6 +192,13 @@ func (e *Engine) place(r compiled) {
 		e.decodeOut = e.decodeOut || r.Decode || r.match.hides()
 		e.echo = e.echo || r.match.echoes()
 	}
+}
+
+func hintsOf(list []string) (words []word) {
+	for _, s := range list {
+		words = append(words, word{text: string(Fold(nil, []byte(s)))})
+	}
+	return words
 }
 
 // leastCanary keeps a canary from being a word that anybody may say.

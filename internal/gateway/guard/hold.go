@@ -15,6 +15,7 @@ type hold struct {
 	fixed int32
 	keys  bool // private keys are among them
 	words *automaton
+	reach int // of the longest of words
 }
 
 // holdOf looks at the rules for answers.
@@ -28,6 +29,9 @@ func holdOf(rules []compiled, o *Options) hold {
 		}
 	}
 	h.words = newAutomaton(words)
+	for _, w := range words {
+		h.reach = max(h.reach, len(w))
+	}
 	return h
 }
 
@@ -92,7 +96,7 @@ func (h *hold) from(s *scan, decode bool) int {
 // the text ends with, or a word that is whole but may go on.
 func (h *hold) word(s *scan) int {
 	buf := s.fold.buf[:s.segs[0].fold.end]
-	depth := h.words.depth(buf[max(len(buf)-maxReach, 0):])
+	depth := h.words.depth(buf[max(len(buf)-h.reach, 0):])
 	return int(s.unfold(span{int32(len(buf) - depth), int32(len(buf))}).start)
 }
 

@@ -99,19 +99,17 @@ func (j *job) judge(rules []compiled, out, decode bool) {
 		j.decode(&j.scans[decoded1], &j.scans[decoded2])
 	}
 	for i := range rules {
-		for k := asSent; k <= last && !j.clock.over(); k++ {
-			if k <= glued || rules[i].Decode || rules[i].match.hides() {
+		for k := asSent; k <= last && !j.clock.late; k++ {
+			if len(j.scans[k].segs) > 0 && (k <= glued || rules[i].Decode || rules[i].match.hides()) {
 				j.run(&rules[i], k, out)
 			}
 		}
 	}
+	j.clock.over()
 }
 
 func (j *job) run(r *compiled, k int, out bool) {
 	s := &j.scans[k]
-	if len(s.segs) == 0 {
-		return
-	}
 	m := match{j: j, s: s, exact: r.exact, out: out, roles: r.roles}
 	if !m.possible(r.match) {
 		return

@@ -192,12 +192,14 @@ func containsAny(text []byte, literals []string) bool {
 // span, and keeps the matches that end behind done.
 func (m *match) within(out []span, p *placed, from, to, done int) []span {
 	for at := from; at >= 0 && at < to; at += window {
-		out = m.part(out, p, max(at-p.reach-slack, from), min(at+window, to), max(at, done))
+		out = m.part(out, p, max(at-p.reach-slack, from), min(at+window, to), max(at, done), at+window < to)
 	}
 	return out
 }
 
-func (m *match) part(out []span, p *placed, from, to, done int) []span {
+// part runs p over text[from:to]. When more follows, what reaches its end is left
+// to the next part.
+func (m *match) part(out []span, p *placed, from, to, done int, more bool) []span {
 	text := m.text()
 	for from < to && !m.j.clock.over() {
 		if !p.re.Match(text[from:to]) {
@@ -206,7 +208,7 @@ func (m *match) part(out []span, p *placed, from, to, done int) []span {
 		loc := p.re.FindIndex(text[from:to])
 		start, end := from+loc[0], from+loc[1]
 		// At the edge of a part a boundary is not what it seems.
-		if edge := loc[0] == 0 && from > 0 && text[from-1] != '\n'; end > done && !edge {
+		if edge := loc[0] == 0 && from > 0 && text[from-1] != '\n'; end > done && !edge && !(more && end == to) {
 			out = append(out, span{int32(start), int32(end)})
 		}
 		from = max(end, from+1)

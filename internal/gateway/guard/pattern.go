@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -18,10 +19,10 @@ type pattern struct {
 	size     int      // instructions
 }
 
-// leastLiteral is how long a literal must be to be worth looking for, and
+// leastRarity is how rare literals must be to be worth looking for, and
 // mostLiterals how many a pattern may ask for.
 const (
-	leastLiteral = 3
+	leastRarity  = 3
 	mostLiterals = 500
 )
 
@@ -56,7 +57,7 @@ func compilePattern(text string, exact bool) (*pattern, error) {
 		return nil, errors.New("matches the empty text")
 	}
 	p := &pattern{re: re, reach: min(longest(tree), maxReach), size: len(prog.Inst)}
-	if lits := required(tree); shortest(lits) >= leastLiteral {
+	if lits := required(tree); rarity(lits) >= leastRarity {
 		p.literals = lits
 	}
 	return p, nil
@@ -197,12 +198,10 @@ func longest(t *syntax.Regexp) int {
 // required returns strings of which every match of t has at least one; nil when
 // none are known.
 func required(t *syntax.Regexp) []string {
+	if all, ok := exactly(t); ok {
+		return all
+	}
 	switch t.Op {
-	case syntax.OpLiteral:
-		if t.Flags&syntax.FoldCase != 0 {
-			return nil
-		}
-		return []string{string(t.Rune)}
 	case syntax.OpCapture, syntax.OpPlus:
 		return required(t.Sub[0])
 	case syntax.OpRepeat:
@@ -210,13 +209,7 @@ func required(t *syntax.Regexp) []string {
 			return required(t.Sub[0])
 		}
 	case syntax.OpConcat:
-		var best []string
-		for _, sub := range t.Sub {
-			if lits := required(sub); shortest(lits) > shortest(best) {
-				best = lits
-			}
-		}
-		return best
+		return requiredOfConcat(t.Sub)
 	case syntax.OpAlternate:
 		var all []string
 		for _, sub := range t.Sub {
@@ -231,13 +224,118 @@ func required(t *syntax.Regexp) []string {
 	return nil
 }
 
-func shortest(lits []string) int {
-	if len(lits) == 0 {
-		return 0
+// requiredOfConcat returns the rarest of what the parts require, and of what
+// neighbours of few possible texts require together.
+func requiredOfConcat(parts []*syntax.Regexp) []string {
+	var best, run []string
+	take := func(lits []string) {
+		if rarity(lits) > rarity(best) {
+			best = lits
+		}
 	}
-	n := len(lits[0])
-	for _, l := range lits {
-		n = min(n, len(l))
+	for _, sub := range parts {
+		few, ok := exactly(sub)
+		if !ok {
+			take(run)
+			run = nil
+			take(required(sub))
+			continue
+		}
+		if next := product(run, few); len(next) <= mostExact {
+			run = next
+			continue
+		}
+		take(run)
+		run = few
 	}
-	return n
+	take(run)
+	return best
+}
+
+// mostExact bounds how many texts a part of a pattern may stand for.
+const mostExact = 64
+
+// exactly returns all texts that t matches, when they are few. A space stands
+// for a line break too, as it does in the automaton.
+func exactly(t *syntax.Regexp) (all []string, ok bool) {
+	switch t.Op {
+	case syntax.OpEmptyMatch, syntax.OpWordBoundary, syntax.OpNoWordBoundary, syntax.OpBeginLine, syntax.OpEndLine:
+		return []string{""}, true
+	case syntax.OpLiteral:
+		return []string{string(t.Rune)}, t.Flags&syntax.FoldCase == 0
+	case syntax.OpCharClass:
+		return exactClass(t.Rune)
+	case syntax.OpCapture:
+		return exactly(t.Sub[0])
+	case syntax.OpQuest:
+		all, ok = exactly(t.Sub[0])
+		return append([]string{""}, all...), ok
+	case syntax.OpConcat:
+		all = []string{""}
+		for _, sub := range t.Sub {
+			few, ok := exactly(sub)
+			if all = product(all, few); !ok || len(all) > mostExact {
+				return nil, false
+			}
+		}
+		return all, true
+	case syntax.OpAlternate:
+		for _, sub := range t.Sub {
+			few, ok := exactly(sub)
+			if all = append(all, few...); !ok || len(all) > mostExact {
+				return nil, false
+			}
+		}
+		return all, true
+	}
+	return nil, false
+}
+
+func exactClass(class []rune) (all []string, ok bool) {
+	if slices.Equal(class, spaces) {
+		return []string{" "}, true
+	}
+	for i := 0; i < len(class); i += 2 {
+		for r := class[i]; r <= class[i+1]; r++ {
+			if all = append(all, string(r)); len(all) > 4 {
+				return nil, false
+			}
+		}
+	}
+	return all, len(all) > 0
+}
+
+func product(a, b []string) []string {
+	if a == nil {
+		return b
+	}
+	if len(a)*len(b) > mostExact {
+		return make([]string, mostExact+1) // too many: never used
+	}
+	var out []string
+	for _, x := range a {
+		for _, y := range b {
+			out = append(out, x+y)
+		}
+	}
+	return out
+}
+
+// rarity says how seldom ordinary text has one of lits: by the length of the
+// commonest, where signs count for more than letters.
+func rarity(lits []string) int {
+	least := 0
+	for i, l := range lits {
+		n := 0
+		for _, c := range []byte(l) {
+			n++
+			if c < utf8.RuneSelf && !alnum(c) && c != ' ' {
+				n += 2
+			}
+		}
+		if i == 0 || n < least {
+			least = n
+		}
+	}
+	return least
 }

@@ -81,9 +81,9 @@ type heldFrame struct {
 
 // The bounds of what a stream remembers.
 const (
-	keepText    = 2 * maxReach // of what was sent
-	maxHeld     = 256 << 10    // bytes of frames; beyond it they are judged as they are
-	maxChannels = 16           // beyond it parts share a channel
+	keepText    = maxReach + 64 // of what was sent
+	maxHeld     = 256 << 10     // bytes of frames; beyond it they are judged as they are
+	maxChannels = 16            // beyond it parts share a channel
 )
 
 // Stream begins to judge the answer to c. It is nil, and costs nothing, when no
