@@ -39,7 +39,7 @@ func newLab(root string) (*lab, error) {
 	}
 	l.words = file.Words
 	dir := filepath.Join(root, "testdata", "guard")
-	if l.seen, err = readOwn(dir, "attacks.jsonl", "benign.jsonl"); err != nil {
+	if l.seen, err = readOwn(dir, "attacks.jsonl", "benign.jsonl", "documents.jsonl"); err != nil {
 		return nil, err
 	}
 	l.held, err = readOwn(dir, "holdout.jsonl")

@@ -14,9 +14,9 @@ import (
 // seeded generator, so the same corpus gives the same file, byte by byte.
 const (
 	epochs      = 400
-	leastWeight = 0.05 // what is less is left out of the file
-	leastSeen   = 3    // samples that have a feature
-	decay       = 0.02 // how much small weights are liked
+	leastWeight = 0.05  // what is less is left out of the file
+	leastSeen   = 3     // samples that have a feature
+	decay       = 0.001 // how much small weights are liked
 	rate        = 0.5
 	partLen     = 1800 // bytes of a long sample; the guard scores parts of up to 2 KiB
 )
@@ -108,7 +108,7 @@ func long(ps []Prompt) []Prompt {
 func descend(m *guard.Model, samples []sample) {
 	w, g2 := make([]float64, len(m.Weights)), make([]float64, len(m.Weights))
 	bias, b2 := 0.0, 1e-8
-	grad := make([]float64, len(w))
+	grad, most := make([]float64, len(w)), ceilings(m)
 	for range epochs {
 		clear(grad)
 		gb := 0.0
@@ -128,9 +128,9 @@ func descend(m *guard.Model, samples []sample) {
 		}
 		n := float64(len(samples))
 		for f := range w {
-			g := grad[f]/n + decay*w[f]/20
+			g := grad[f]/n + decay*w[f]
 			if g2[f] += g * g; g != 0 {
-				w[f] -= rate * g / math.Sqrt(g2[f]+1e-10)
+				w[f] = min(w[f]-rate*g/math.Sqrt(g2[f]+1e-10), most[f])
 			}
 		}
 		gb /= n
@@ -143,6 +143,18 @@ func descend(m *guard.Model, samples []sample) {
 		}
 	}
 	m.Bias = float32(bias)
+}
+
+// ceilings are the largest weights of features. A concept with itself never
+// speaks for an attack, and neither does the length of the text.
+func ceilings(m *guard.Model) []float64 {
+	most := make([]float64, len(m.Weights))
+	for f := range most {
+		if m.Telling(f) {
+			most[f] = math.Inf(1)
+		}
+	}
+	return most
 }
 
 // benignWeight is how much worse a false alarm is than a miss.

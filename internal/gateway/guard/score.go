@@ -192,6 +192,14 @@ func (m *Model) Name(feature int) string {
 	return m.concepts[i/n] + by + m.concepts[i%n]
 }
 
+// Telling reports whether a feature may speak for an attack: a concept or a pair
+// of two, but not the length of the text or a concept that comes twice.
+func (m *Model) Telling(feature int) bool {
+	n := len(m.concepts)
+	i := feature - numScales
+	return i >= 0 && (i < n || (i-n)%(n*n)/n != (i-n)%n)
+}
+
 // Why returns the features of a text with their weights, the heaviest first.
 func (m *Model) Why(folded []byte) []string {
 	var f Features
@@ -208,19 +216,51 @@ func (m *Model) Why(folded []byte) []string {
 }
 
 // Append writes the model as text: a line for each concept and its words, the
-// bias, a line for each weight that is not zero.
+// bias, the weights of lengths and concepts, and for each concept those of the
+// pairs that it begins, far and near. Weights of zero are left out.
 func (m *Model) Append(dst []byte) []byte {
 	dst = append(dst, modelHead...)
 	for _, c := range m.concepts {
 		dst = fmt.Appendf(dst, "concept\t%s\t%s\n", c, strings.Join(m.words[c], "|"))
 	}
 	dst = fmt.Appendf(dst, "bias\t%.2f\n", m.Bias)
-	for i, w := range m.Weights {
-		if s := strconv.FormatFloat(float64(w), 'f', 2, 32); s != "0.00" && s != "-0.00" {
-			dst = fmt.Appendf(dst, "%s\t%s\n", m.Name(i), s)
+	for _, r := range m.rows() {
+		line := len(dst)
+		dst = append(append(dst, r.name...), '\t')
+		begin := len(dst)
+		for i, column := range r.columns {
+			if s := strconv.FormatFloat(float64(m.Weights[r.first+i]), 'f', 2, 32); s != "0.00" && s != "-0.00" {
+				dst = fmt.Appendf(dst, "%s %s|", column, s)
+			}
 		}
+		if len(dst) == begin {
+			dst = dst[:line]
+			continue
+		}
+		dst[len(dst)-1] = '\n'
 	}
 	return dst
+}
+
+// row is a line of weights: those from the first feature on.
+type row struct {
+	name    string
+	first   int
+	columns []string
+}
+
+func (m *Model) rows() []row {
+	n := len(m.concepts)
+	lengths := make([]string, numScales)
+	for i := range lengths {
+		lengths[i] = strconv.Itoa(i)
+	}
+	rows := []row{{"length", 0, lengths}, {"alone", numScales, m.concepts}}
+	for i, c := range m.concepts {
+		far := numScales + n + i*n
+		rows = append(rows, row{"far " + c, far, m.concepts}, row{"near " + c, far + n*n, m.concepts})
+	}
+	return rows
 }
 
 const modelHead = "gatehouse guard model 1\n"
@@ -242,33 +282,49 @@ func ParseModel(data []byte) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("guard model: %w", err)
 	}
-	if err := m.weigh(lines[n:], n+2); err != nil {
-		return nil, err
+	rows := map[string]row{}
+	for _, r := range m.rows() {
+		rows[r.name] = r
+	}
+	for i, l := range lines[n:] {
+		if err := m.weigh(l, rows); err != nil {
+			return nil, fmt.Errorf("guard model: line %d: %w", n+i+2, err)
+		}
 	}
 	return m, nil
 }
 
-// weigh reads the lines of weights, of which the first is the given one.
-func (m *Model) weigh(lines []string, first int) error {
-	index := make(map[string]int, len(m.Weights))
-	for i := range m.Weights {
-		index[m.Name(i)] = i
+// weigh reads a line of weights.
+func (m *Model) weigh(line string, rows map[string]row) error {
+	name, cells, _ := strings.Cut(line, "\t")
+	if name == "bias" {
+		w, err := weight(cells)
+		m.Bias = w
+		return err
 	}
-	for i, l := range lines {
-		name, number, _ := strings.Cut(l, "\t")
-		w, err := strconv.ParseFloat(number, 32)
-		if err != nil || !(math.Abs(w) < 100) {
-			return fmt.Errorf("guard model: line %d: %q is no weight", first+i, number)
+	r, ok := rows[name]
+	if !ok {
+		return fmt.Errorf("nothing is called %q", name)
+	}
+	for c := range strings.SplitSeq(cells, "|") {
+		column, number, _ := strings.Cut(c, " ")
+		i := slices.Index(r.columns, column)
+		w, err := weight(number)
+		if err != nil {
+			return err
 		}
-		f, ok := index[name]
-		switch {
-		case name == "bias":
-			m.Bias = float32(w)
-		case !ok:
-			return fmt.Errorf("guard model: line %d: nothing is called %q", first+i, name)
-		default:
-			m.Weights[f] = float32(w)
+		if i < 0 {
+			return fmt.Errorf("%s has no %q", name, column)
 		}
+		m.Weights[r.first+i] = w
 	}
 	return nil
+}
+
+func weight(s string) (float32, error) {
+	w, err := strconv.ParseFloat(s, 32)
+	if err != nil || !(math.Abs(w) < 100) {
+		return 0, fmt.Errorf("%q is no weight", s)
+	}
+	return float32(w), nil
 }
