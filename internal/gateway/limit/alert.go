@@ -20,7 +20,8 @@ type Alert struct {
 // told when a later call of the same bucket ends.
 const maxAlerts = 64
 
-// alerts looks at the buckets of a call that has ended.
+// alerts looks at the buckets of a call that has ended. With a shared store that
+// is not enough, and alertShared looks too.
 func (l *Limiter) alerts(r *reservation, now time.Time) {
 	if l.o.Alert == nil {
 		return
@@ -28,18 +29,33 @@ func (l *Limiter) alerts(r *reservation, now time.Time) {
 	for i := range r.settled {
 		a := &r.settled[i]
 		if rule := l.rule(a.Limit); rule != nil && len(rule.AlertAt) > 0 {
-			l.alert(rule, a.Key, now)
+			l.alert(rule, a.Key, 0, now)
 		}
 	}
 }
 
-// alert tells whoever asked to know when the bucket of key has reached a fraction.
-func (l *Limiter) alert(r *rule, key string, now time.Time) {
+// alertShared looks at what the shared store said of a call that it admitted.
+// Every gateway that sees a fraction reached tells of it, once.
+func (l *Limiter) alertShared(r *reservation, now time.Time) {
+	if l.o.Alert == nil {
+		return
+	}
+	for i := range r.claims {
+		c := &r.claims[i]
+		if len(c.rule.AlertAt) > 0 {
+			l.alert(c.rule, string(c.key), c.used-c.n, now) // what it may come to is not yet used
+		}
+	}
+}
+
+// alert tells whoever asked to know when the bucket of key has reached a
+// fraction. Others have seen that at least so much is used.
+func (l *Limiter) alert(r *rule, key string, least int64, now time.Time) {
 	if l.alerting.Load() >= maxAlerts {
 		return
 	}
 	at := l.at(r.Window, now)
-	a, ok := r.reached(key, at)
+	a, ok := r.reached(key, at, least)
 	if !ok {
 		return
 	}
@@ -53,7 +69,7 @@ func (l *Limiter) alert(r *rule, key string, now time.Time) {
 
 // reached marks which fractions a bucket has reached, and returns the highest
 // when it is a new one of this window. Ends is by the window's own time.
-func (r *rule) reached(key string, at int64) (a Alert, ok bool) {
+func (r *rule) reached(key string, at, least int64) (a Alert, ok bool) {
 	s := r.counts.shard([]byte(key))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,7 +79,8 @@ func (r *rule) reached(key string, at int64) (a Alert, ok bool) {
 	}
 	w := r.Window
 	index := b.now(w, at)
-	used, level := b.used(w, index), int8(0)
+	own, level := b.used(w, index), int8(0)
+	used := max(own, least)
 	for _, f := range r.AlertAt {
 		if used >= (r.Max*f+999)/1000 {
 			level++
@@ -76,6 +93,6 @@ func (r *rule) reached(key string, at int64) (a Alert, ok bool) {
 		return Alert{}, false
 	}
 	b.level, b.alerted = level, index
-	ends := time.Unix(0, b.frees(w, index, used-1))
+	ends := time.Unix(0, b.frees(w, index, own-1))
 	return Alert{Limit: r.Name, Measure: r.Measure, Key: b.key, Used: used, Max: r.Max, Permille: r.AlertAt[level-1], Ends: ends}, true
 }

@@ -98,6 +98,7 @@ func (s *shared) attempt(ctx context.Context, r *reservation, c *call.Call, now 
 		}
 		s.take(r, c.ID)
 		r.tell(counts)
+		s.l.alertShared(r, now)
 	default:
 		r.refused = r.tell(counts)
 	}

@@ -252,6 +252,32 @@ func TestStoreForgets(t *testing.T) {
 	})
 }
 
+// TestSharedAlerts: a fraction that gateways reach together is told.
+func TestSharedAlerts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlaky()
+		var told atomic.Int64
+		var gates [2]*limit.Limiter
+		for i := range gates {
+			var err error
+			gates[i], err = limit.New(limit.Options{Shared: f, Limits: []limit.Limit{per("usd", limit.USD, limit.Day)}, Alert: func(a limit.Alert) { told.Add(a.Permille) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer shut(t, gates[i])
+		}
+		for i := range 8 { // 0.1 USD each: after the fifth, 500 of 1000
+			c := modelCall("ann")
+			gates[i%2].Reserve(ctx, c, time.Now())
+			gates[i%2].Settle(c, &call.Result{Worked: true, Cost: limit.USD / 10}, time.Now())
+			time.Sleep(time.Second)
+		}
+		if got := told.Load(); got != 2*500 {
+			t.Errorf("told %d, want 500 by each", got)
+		}
+	})
+}
+
 // TestSharedTwice: a second Reserve of an open call asks for nothing more, so it
 // does not matter that the store is down, and gives nothing back.
 func TestSharedTwice(t *testing.T) {
