@@ -55,7 +55,7 @@ const (
 // AuditLimits implements [admin.Scans].
 func (d *Data) AuditLimits(ctx context.Context, told func(admin.Scan)) (admin.LimitAudit, error) {
 	for try := 1; ; try++ {
-		a, err := d.beginAudit()
+		a, err := d.beginAudit(ctx)
 		if err == nil {
 			err = a.read(ctx, d, told)
 		}
@@ -72,8 +72,8 @@ func (d *Data) AuditLimits(ctx context.Context, told func(admin.Scan)) (admin.Li
 }
 
 // beginAudit looks at the limits between two looks at the journal.
-func (d *Data) beginAudit() (a *audit, err error) {
-	if err := d.calls.Sync(); err != nil {
+func (d *Data) beginAudit(ctx context.Context) (a *audit, err error) {
+	if err := d.synced(ctx); err != nil {
 		return nil, err
 	}
 	a = &audit{before: d.calls.Stats().Seq, awaited: map[string]bool{}, from: time.Now()}
@@ -89,7 +89,20 @@ func (d *Data) beginAudit() (a *audit, err error) {
 		return nil, err
 	}
 	a.open = a.counted.Open()
-	return a, d.calls.Sync()
+	return a, d.synced(ctx)
+}
+
+// synced returns once all that the journal has taken is on disk, or ctx ends:
+// a full disk is waited for.
+func (d *Data) synced(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- d.calls.Sync() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // alone is a limiter under c that shares nothing and tells nobody, at a moment.
@@ -190,7 +203,7 @@ func (a *audit) await(ctx context.Context, d *Data) error {
 			return ctx.Err()
 		case <-time.After(50 * time.Millisecond):
 		}
-		if err := d.calls.Sync(); err != nil {
+		if err := d.synced(ctx); err != nil {
 			return err
 		}
 		for e, err := range journal.Read(d.disk, filepath.Join(d.dir, callsDir), a.last+1) {
