@@ -58,7 +58,7 @@ func BenchmarkInbound(b *testing.B) {
 	}
 }
 
-// BenchmarkStream is the cost of one frame of an answer.
+// BenchmarkStream is the cost of one frame, in answers of 200.
 func BenchmarkStream(b *testing.B) {
 	e := shipped(b)
 	w := &wires[0]

@@ -11,6 +11,7 @@ type compiled struct {
 	*Rule
 	roles uint8 // a bit for each of roleNames
 	exact bool  // match the raw text
+	deep  bool  // look at what texts hide, too
 	match *node
 }
 
@@ -94,7 +95,9 @@ func (c *compiler) rule(r *Rule) (compiled, error) {
 	}
 	var err error
 	out.exact = r.Exact || r.Match.rawOnly() // what is invisible is not in the folded text
-	out.match, err = c.node(&r.Match, out.exact, 0)
+	if out.match, err = c.node(&r.Match, out.exact, 0); err == nil {
+		out.deep = r.Decode || out.match.hides()
+	}
 	return out, err
 }
 

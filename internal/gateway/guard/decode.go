@@ -13,12 +13,15 @@ import (
 // encoding's alphabet that decode to something readable (base64, base32, hex,
 // decimal and binary codes, Morse, tag characters), and whole passages in
 // which signs of a dressing are found (escapes, rot13, Atbash, reversed words, leet, letters
-// set apart). All that comes out of one call is bounded, so that encodings in
-// encodings cannot cost more than the text itself.
+// set apart). What comes out of one call is bounded, so that encodings in
+// encodings cost no more than some times the text itself; a text that hides more
+// is not judged by half: the guard is down for it.
 
-// decodedFloor is how much may come out whatever the text's length; beyond it
-// the bound is twice that length.
-const decodedFloor = 64 << 10
+// A layer may have decodedFloor bytes, and decodedTimes the length of the call's texts.
+const (
+	decodedFloor = 64 << 10
+	decodedTimes = 4
+)
 
 // decoding is one layer being taken off.
 type decoding struct {
@@ -29,13 +32,14 @@ type decoding struct {
 	left     int
 }
 
-func (j *job) decode(from, to *scan) {
+// decode lays out in to what from hides, and reports whether that is all.
+func (j *job) decode(from, to *scan) bool {
 	from.deeper = to
-	d := decoding{e: j.e, from: from, to: to, first: from == &j.scans[asSent], left: decodedFloor + 2*len(from.raw)}
+	d := decoding{e: j.e, from: from, to: to, first: from == &j.scans[asSent], left: decodedFloor + decodedTimes*len(j.scans[asSent].raw)}
 	for i := range from.segs {
 		d.seg = &from.segs[i]
 		if j.clock.over() {
-			return
+			return true
 		}
 		d.runs()
 		d.escapes()
@@ -49,17 +53,21 @@ func (j *job) decode(from, to *scan) {
 	if len(to.segs) > 0 {
 		to.read()
 	}
+	return d.left >= 0
 }
 
 // put takes a text that was appended to d.to.raw since at, when it can be read.
 // It came from from.raw[start:end].
 func (d *decoding) put(at, start, end int, coded, loose bool) bool {
 	text := d.to.raw[at:]
-	if len(text) > d.left || len(text) < 6 || coded && !readable(text) {
+	if len(text) < 6 || coded && !readable(text) {
 		d.to.raw = d.to.raw[:at]
 		return false
 	}
-	d.left -= len(text)
+	if d.left -= len(text); d.left < 0 {
+		d.to.raw = d.to.raw[:at]
+		return false
+	}
 	o := d.from.origin(span{int32(start), int32(end)}, d.first)
 	d.to.end(at, segment{role: d.seg.role, origin: o, source: span{int32(start), int32(end)}, coded: coded, loose: loose, token: slot{kind: inNothing}})
 	return true

@@ -12,8 +12,9 @@ import (
 // 64 KiB are known.
 type echo struct {
 	ready bool
-	bits  [2048]uint64
+	bits  [1024]uint64
 	text  []byte
+	fold  []byte
 	see   func(bedrock.Class, strictjson.Node, string)
 	doc   *strictjson.Document
 }
@@ -43,6 +44,17 @@ func (e *echo) reset() {
 	e.text, e.doc = e.text[:0], nil
 }
 
+// newEcho returns the fingerprint of a call's system prompt, nil when that is too
+// short to have one.
+func (e *Engine) newEcho(c *call.Call) *echo {
+	j := e.job()
+	defer e.release(j)
+	if j.echo.learn(c); !j.echo.ready {
+		return nil
+	}
+	return &echo{ready: true, bits: j.echo.bits}
+}
+
 // learn takes the fingerprint of the call's system prompt, if it is long enough.
 func (e *echo) learn(c *call.Call) {
 	e.reset()
@@ -63,8 +75,8 @@ func (e *echo) learn(c *call.Call) {
 	if len(e.text) < echoLeast {
 		return
 	}
-	folded := Fold(nil, e.text[:min(len(e.text), echoPrompt)])
-	e.ready = grams(folded, func(_ int, h uint32) { e.bits[h>>3%2048] |= 1 << (h >> 24 % 64) }) >= echoLeast
+	e.fold = Fold(e.fold[:0], e.text[:min(len(e.text), echoPrompt)])
+	e.ready = grams(e.fold, func(_ int, h uint32) { e.bits[h>>3%1024] |= 1 << (h >> 24 % 64) }) >= echoLeast
 }
 
 // grams calls see with the end and the hash of the stretches that are looked at,
@@ -101,7 +113,7 @@ func (e *echo) find(dst []span, s *scan) []span {
 		hits, misses = 0, 0
 	}
 	grams(s.fold.buf, func(at int, h uint32) {
-		if e.bits[h>>3%2048]&(1<<(h>>24%64)) == 0 {
+		if e.bits[h>>3%1024]&(1<<(h>>24%64)) == 0 {
 			if misses++; hits > 0 && misses*5 > (hits+misses)*2+5 {
 				flush()
 			}

@@ -185,11 +185,11 @@ func effective(o *Options) ([]Rule, error) {
 func (e *Engine) place(r compiled) {
 	if r.Direction != Out {
 		e.in = append(e.in, r)
-		e.decodeIn = e.decodeIn || r.Decode || r.match.hides()
+		e.decodeIn = e.decodeIn || r.deep
 	}
 	if r.Direction != In && r.roles&(1<<roleAssistant) != 0 {
 		e.out = append(e.out, r)
-		e.decodeOut = e.decodeOut || r.Decode || r.match.hides()
+		e.decodeOut = e.decodeOut || r.deep
 		e.echo = e.echo || r.match.echoes()
 	}
 }

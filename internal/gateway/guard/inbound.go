@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"gatehouse/internal/bedrock"
@@ -42,8 +43,11 @@ func (j *job) safely(f func()) (err error) {
 		}
 	}()
 	f()
-	if j.clock.late {
+	switch {
+	case j.clock.late:
 		return fmt.Errorf("not done within %v", j.e.o.Budget)
+	case j.full:
+		return errors.New("the texts hide more than is looked at")
 	}
 	return nil
 }

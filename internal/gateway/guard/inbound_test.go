@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -311,6 +312,38 @@ func TestDown(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestFull checks that texts which hide too much are not judged by half.
+func TestFull(t *testing.T) {
+	e := engine(t, Options{}, `rules: [{name: r, action: flag, decode: true, match: {keywords: [xyzzy]}}]`)
+	piece := "vtaber rtmliv erongi 1gn0r3 %41%42%43 "
+	if _, err := e.Check([]byte(strings.Repeat(piece, 8_000)), "user", false); err == nil {
+		t.Error("judged")
+	}
+	if _, err := e.Check([]byte(strings.Repeat(piece, 100)), "user", false); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestConcurrent shares one engine.
+func TestConcurrent(t *testing.T) {
+	e := engine(t, Options{}, attackRules)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for k := range 50 {
+				text, blocked := "hello "+strings.Repeat("x ", i*k), false
+				if k%3 == 0 {
+					text, blocked = attack, true
+				}
+				if v := e.Inbound(t.Context(), callOf(t, "converse", converse(text))); v.Blocked != blocked {
+					t.Errorf("%.40q: %+v", text, v)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestGuardrail(t *testing.T) {

@@ -22,6 +22,7 @@ type job struct {
 	clock clock
 	echo  echo
 	heard *echo // what answers are compared with: echo, or a stream's own
+	full  bool  // the texts hide more than will be looked at
 	texts []text
 	see   func(bedrock.Class, strictjson.Node, string)
 	found []finding
@@ -76,7 +77,7 @@ func (e *Engine) release(j *job) {
 	clear(j.found)
 	j.texts, j.found, j.c = j.texts[:0], j.found[:0], nil
 	j.echo.reset()
-	j.heard = &j.echo
+	j.heard, j.full = &j.echo, false
 	if cap(j.inner) > keepBytes {
 		j.inner = nil
 	}
@@ -95,12 +96,17 @@ func (j *job) judge(rules []compiled, out, decode bool) {
 	last := glued
 	if decode {
 		last = decoded2
-		j.decode(s, &j.scans[decoded1])
-		j.decode(&j.scans[decoded1], &j.scans[decoded2])
+		for k := decoded1; k <= decoded2; k++ {
+			from := s
+			if k > decoded1 {
+				from = &j.scans[k-1]
+			}
+			j.full = j.full || !j.decode(from, &j.scans[k])
+		}
 	}
 	for i := range rules {
 		for k := asSent; k <= last && !j.clock.late; k++ {
-			if len(j.scans[k].segs) > 0 && (k <= glued || rules[i].Decode || rules[i].match.hides()) {
+			if len(j.scans[k].segs) > 0 && (k <= glued || rules[i].deep) {
 				j.run(&rules[i], k, out)
 			}
 		}
@@ -150,7 +156,7 @@ func (j *job) glue() {
 // runsOn reports whether a word may begin in the text before i and end in text i.
 func (s *scan) runsOn(i int) bool {
 	a, b := s.segs[i-1].fold, s.segs[i].fold
-	if a.start == a.end || b.start == b.end || s.segs[i].token.kind == inNothing {
+	if a.start == a.end || b.start == b.end || s.segs[i].token.kind >= inKey || s.segs[i-1].token.kind >= inKey {
 		return false
 	}
 	last, _ := utf8.DecodeLastRune(s.fold.buf[a.start:a.end])

@@ -27,7 +27,7 @@ import (
 type Stream struct {
 	e        *Engine
 	c        *call.Call
-	echo     echo
+	echo     *echo // nil: nothing to compare with
 	channels []channel
 	held     []heldFrame
 	heldSize int
@@ -35,7 +35,7 @@ type Stream struct {
 	doc      []byte // native document of the frame at hand
 	pieces   []piece
 	verdict  Verdict
-	noted    map[*compiled]bool
+	noted    []*compiled
 	at       turn // of the frame at hand
 	block    turn // what was sent last of content blocks
 	begun    bool // something was sent
@@ -93,9 +93,9 @@ func (e *Engine) Stream(c *call.Call) *Stream {
 	if len(e.out) == 0 || c.Family == nil || !answersText(c.Family) {
 		return nil
 	}
-	s := &Stream{e: e, c: c, noted: map[*compiled]bool{}}
+	s := &Stream{e: e, c: c}
 	if e.echo {
-		s.echo.learn(c)
+		s.echo = e.newEcho(c)
 	}
 	return s
 }
@@ -363,7 +363,9 @@ func (s *Stream) judge(ch *channel, all bool) error {
 		from := ch.context()
 		first.raw = append(first.raw, ch.text[from:]...)
 		first.end(0, segment{role: uint8(roleAssistant), token: slot{kind: inNothing}})
-		j.heard = &s.echo
+		if s.echo != nil {
+			j.heard = s.echo
+		}
 		j.judge(e.out, true, e.decodeOut)
 		base := ch.base + from
 		ch.safe = base + int(first.segs[0].raw.end)
@@ -406,8 +408,8 @@ func (s *Stream) weigh(ch *channel, j *job, base int, all bool) {
 				ch.safe = max(min(ch.safe, m.start), ch.sent)
 			}
 		}
-		if !s.noted[f.rule] && (f.rule.Action == Flag || observe || m.end <= ch.safe) {
-			s.noted[f.rule] = true
+		if !slices.Contains(s.noted, f.rule) && (f.rule.Action == Flag || observe || m.end <= ch.safe) {
+			s.noted = append(s.noted, f.rule)
 			s.verdict.Notes = append(s.verdict.Notes, note(f.rule, observe, []finding{f}))
 		}
 	}
