@@ -214,6 +214,13 @@ func (d *Data) ExportJournal(_ context.Context, e admin.Export, w io.Writer) err
 	if err := errors.Join(d.calls.Sync(), d.strangers.Sync()); err != nil {
 		return err
 	}
+	if e.Keys == nil {
+		bodies, err := recordPolicy(d.settings.Load().config)
+		if err != nil {
+			return err
+		}
+		e.Keys = bodies.Keys
+	}
 	return admin.ExportJournals(d.dir, e, w)
 }
 

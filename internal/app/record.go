@@ -67,8 +67,9 @@ func redactor() (record.Redact, error) {
 		case record.Request:
 			return redactRequest(e, c, body)
 		case record.Answer:
-			masked, v := e.Whole(context.Background(), c, contentType, body)
-			return masked, !v.Blocked && v.Refusal == nil
+			own := &call.Call{Operation: c.Operation, Model: c.Model, Family: familyOf(c)}
+			masked, v := e.Whole(context.Background(), own, contentType, body)
+			return masked, own.Family != nil && !v.Blocked && v.Refusal == nil
 		}
 		return redactStream(e, c, body)
 	}, nil

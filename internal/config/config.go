@@ -89,7 +89,7 @@ type Record struct {
 	Bodies       string   `json:"bodies" doc:"full: requests and answers; hash: only their SHA-256; off: neither; redacted: with secrets masked." enum:"full,redacted,hash,off"`
 	RetainBodies Duration `json:"retain_bodies" doc:"How long bodies are kept. Their hashes stay, so that the journal still verifies."`
 	Retain       Duration `json:"retain" doc:"How long records are kept."`
-	KeyFile      string   `json:"key_file" doc:"File of 32 random bytes in base64 (openssl rand -base64 32): bodies are encrypted with it before they are written. Relative to this file. Empty: not encrypted."`
+	KeyFile      string   `json:"key_file" doc:"File of one or more keys of 32 random bytes in base64 (openssl rand -base64 32), one a line: bodies are encrypted with the first before they are written, and opened with all. Relative to this file. Empty: not encrypted."`
 
 	Teams map[string]TeamRecord `json:"teams" doc:"What the journal keeps of the calls of a team, where that differs."`
 }

@@ -392,7 +392,7 @@ func TestMistakes(t *testing.T) {
 func TestSecrets(t *testing.T) {
 	var out bytes.Buffer
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "/s3cret-elsewhere", 307)
+		http.Redirect(w, r, "/s3cret-elsewhere", http.StatusTemporaryRedirect)
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.Start()
