@@ -10,6 +10,8 @@ type bucket struct {
 	items      []item
 	prev, next *bucket // in its shard, by last use
 
+	few [2]slot // memory for the first slots: most keys need no more
+
 	alerted int64 // the slot in which an alert was last raised
 	level   int8  // how many of the limit's fractions were reached then
 }

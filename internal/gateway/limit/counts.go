@@ -82,6 +82,7 @@ func (s *shard) use(b *bucket, key []byte) *bucket {
 func (s *shard) add(key []byte) (b *bucket) {
 	if b, s.spare = s.spare, nil; b == nil {
 		b = new(bucket)
+		b.slots = b.few[:0]
 	}
 	if s.buckets == nil {
 		s.buckets = make(map[string]*bucket)

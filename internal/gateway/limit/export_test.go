@@ -28,6 +28,9 @@ func Clusters(l *Limiter) (scopes, known int) {
 	return scopes, known
 }
 
+// Waiters is how many calls wait.
+func Waiters(l *Limiter) int { return int(l.waiting.number.Load()) }
+
 // Waiting is how many calls wait, or stand in a queue.
 func Waiting(l *Limiter) int {
 	l.waiting.mu.Lock()

@@ -19,7 +19,7 @@ type Options struct {
 	MaxKeys    int           // buckets a limit keeps, about; 0: a million
 	Start      time.Time     // when this process began; zero: now
 	Longest    time.Duration // that a call can last, after which its slot is free whatever happens; 0: an hour
-	MaxWaiters int           // calls that wait for room at once; beyond, they are refused; 0: 1,024
+	MaxWaiters int           // calls that wait for room at once, a quarter of them for that of one bucket; others are refused; 0: 1,024
 	Alert      func(Alert)   // called when a fraction of a limit is reached, on a goroutine of its own; nil: not
 
 	Shared       store.Counts  // counts that several gateways share; nil: each has its own

@@ -40,10 +40,14 @@ func (w *waiting) wake(limit, key string) {
 	}
 }
 
-func (w *waiting) join(k queueKey) chan struct{} {
+// join returns nil when the queue is as long as it may be.
+func (w *waiting) join(k queueKey, most int) chan struct{} {
 	woken := make(chan struct{}, 1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.queues[k]) >= most {
+		return nil
+	}
 	if w.queues == nil {
 		w.queues = make(map[queueKey][]chan struct{})
 	}
@@ -99,27 +103,33 @@ func (l *Limiter) wait(ctx context.Context, c *call.Call, r *reservation) *reser
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.patience())
 	defer cancel()
-	for ctx.Err() == nil && r.refused >= 0 && r.down == nil && r.patience() > 0 {
-		r = l.waitOnce(ctx, c, r)
+	for goOn := true; goOn; {
+		r, goOn = l.waitOnce(ctx, c, r)
 	}
 	return r
 }
 
-// waitOnce asks again and, when that is refused too, waits until that may have
-// changed. It joins the queue first: what is freed in between wakes it.
-func (l *Limiter) waitOnce(ctx context.Context, c *call.Call, r *reservation) *reservation {
+// waitOnce waits in the queue of the bucket that refuses r, as long as that is
+// the one that does. It asks again after joining: what is freed in between wakes
+// it. It reports whether to go on in the queue of another bucket.
+func (l *Limiter) waitOnce(ctx context.Context, c *call.Call, r *reservation) (_ *reservation, goOn bool) {
 	x := &r.claims[r.refused]
 	k := queueKey{x.rule.Name, string(x.key)}
-	woken := l.waiting.join(k)
+	woken := l.waiting.join(k, max(1, l.o.MaxWaiters/4))
+	if woken == nil {
+		return r, false
+	}
 	defer l.waiting.leave(k, woken)
 	for {
 		r.free()
 		r = l.attempt(ctx, c, time.Now())
-		if r.refused < 0 || r.down != nil || r.patience() == 0 || !r.refusedBy(k) {
-			return r
-		}
-		if !l.pause(ctx, &r.claims[r.refused], woken) {
-			return r
+		switch {
+		case r.refused < 0 || r.down != nil || r.patience() == 0:
+			return r, false
+		case !r.refusedBy(k):
+			return r, true
+		case !l.pause(ctx, &r.claims[r.refused], woken):
+			return r, false
 		}
 	}
 }

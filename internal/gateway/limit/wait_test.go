@@ -73,10 +73,11 @@ func TestWait(t *testing.T) {
 }
 
 // TestWaiters: everybody gets a turn, in time, and never more than Max at once;
-// beyond the bound on waiters calls are refused at once.
+// beyond the bound on waiters, of which one bucket may have a quarter, calls are
+// refused at once.
 func TestWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, err := limit.New(limit.Options{MaxWaiters: 50, Limits: []limit.Limit{waits(per("concurrency", 4, 0), time.Minute), per("requests", 1000, minute)}})
+		l, err := limit.New(limit.Options{MaxWaiters: 200, Limits: []limit.Limit{waits(per("concurrency", 4, 0), time.Minute), per("requests", 1000, minute)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,6 +113,28 @@ func TestWaiters(t *testing.T) {
 		if took := time.Since(began); most != 4 || done != 54 || refused != 46 || took > 14*time.Second+50*time.Millisecond {
 			t.Errorf("ran %d at once, %d in all, refused %d, took %v; want 4, 54, 46, 14 s", most, done, refused, took)
 		}
+	})
+}
+
+// TestManyWaiters: all buckets together have no more waiters than are allowed.
+func TestManyWaiters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := limit.New(limit.Options{MaxWaiters: 8, Limits: []limit.Limit{waits(per("concurrency", 1, 0), time.Minute)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		for i := range 40 {
+			c := modelCall([]string{"a", "b", "c", "d", "e", "f", "g", "h"}[i%8])
+			wg.Go(func() { l.Reserve(ctx, c, time.Now()) })
+		}
+		synctest.Wait()
+		if n := limit.Waiters(l); n != 8 {
+			t.Errorf("%d wait, want 8", n)
+		}
+		cancel()
+		wg.Wait()
 	})
 }
 
