@@ -4,10 +4,10 @@ BIN     := bin/gatehouse
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help run build test lint fuzz bench check-tools
+.PHONY: help run build test lint fuzz bench guard-eval check-tools
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: build ## build and start a guarded Bedrock endpoint on the built-in emulator
 	@exec $(BIN) serve $(ARGS)
@@ -26,6 +26,9 @@ fuzz: ## fuzz every target; FUZZTIME=1m for longer
 
 bench: build ## measure against nginx and Caddy; results in bench/out
 	@go run ./bench -bin $(BIN) $(ARGS)
+
+guard-eval: check-tools ## measure the prompt guard; ARGS="-corpus FILE..." for other prompts
+	@go run ./test/guardeval $(ARGS)
 
 check-tools:
 	@command -v go >/dev/null || { echo "Go is missing. Install Go 1.26 or later (Debian: apt-get install golang, or your system's package), then run make again." >&2; exit 2; }
