@@ -585,6 +585,23 @@ func TestReplace(t *testing.T) {
 		}
 		l.Settle(open, &call.Result{Worked: true}, noon) // must not panic or go below zero
 	}
+	// A call that was admitted by another limit of the name does not count here.
+	for _, other := range []limit.Limit{
+		{Name: "x", Per: []string{"user"}, Measure: "tokens", Max: 1e6, Window: minute},
+		{Name: "x", Per: []string{"user"}, Measure: "models", Max: 9, Window: minute},
+		{Name: "x", Per: []string{"key"}, Measure: "requests", Max: 9, Window: limit.Day},
+	} {
+		l := newLimiter(t, noon, perUser("a", 9, minute), perUser("x", 9, minute))
+		open := modelCall("ann")
+		l.Reserve(ctx, open, noon)
+		if err := l.Replace([]limit.Limit{other}); err != nil {
+			t.Fatal(err)
+		}
+		l.Settle(open, &call.Result{Worked: true, Usage: call.Usage{Input: 70}}, noon)
+		if got := counts(l, noon); len(got) > 0 {
+			t.Errorf("%s per %s: counts %v, want nothing", other.Measure, other.Per, got)
+		}
+	}
 	l := newLimiter(t, noon, perUser("x", 1, minute))
 	l.Reserve(ctx, newCall("ann"), noon)
 	if err := l.Replace([]limit.Limit{perUser("x", 0, minute)}); err == nil {

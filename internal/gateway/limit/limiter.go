@@ -217,13 +217,16 @@ func (l *Limiter) Replace(limits []Limit) error {
 		return err
 	}
 	for _, r := range rules {
-		if old := l.rule(r.Name); old != nil && old.Measure == r.Measure && slices.Equal(old.Per, r.Per) {
+		if old := l.rule(r.Name); old != nil && old.alike(r) {
 			r.inherit(old)
 		}
 	}
 	l.rules = rules
 	return nil
 }
+
+// alike reports whether the counts of one limit mean something to the other.
+func (r *rule) alike(o *rule) bool { return r.Measure == o.Measure && slices.Equal(r.Per, o.Per) }
 
 func (r *rule) inherit(old *rule) {
 	r.similar = old.similar

@@ -43,7 +43,7 @@ func (l *Limiter) finish(r *reservation, final func(rule *rule, i int, sum int64
 		if !first {
 			continue
 		}
-		rule := l.ruleAt(i, r.held[i].Limit)
+		rule := r.rule(i, l.ruleAt(i, r.held[i].Limit))
 		rest := sum
 		if rule != nil {
 			rest = final(rule, i, sum)
@@ -85,6 +85,20 @@ func (r *reservation) sum(i int) (sum int64, last int, first bool) {
 		}
 	}
 	return sum, last, true
+}
+
+// rule returns the limit that now has the name of amount i's, nil when that
+// counts something else than it did at admission.
+func (r *reservation) rule(i int, now *rule) *rule {
+	if now == nil || i < len(r.claims) && r.claims[i].rule == now {
+		return now
+	}
+	for j := range r.claims {
+		if then := r.claims[j].rule; then.Name == now.Name && !then.alike(now) {
+			return nil
+		}
+	}
+	return now
 }
 
 func same(a, b *call.Amount) bool { return a.Limit == b.Limit && a.Key == b.Key }
@@ -142,7 +156,7 @@ func (l *Limiter) claimMore(r *reservation, c *call.Call, tokens int64, now time
 	}
 	for i := range held.held {
 		a := &held.held[i]
-		rule := l.rule(a.Limit)
+		rule := held.rule(i, l.rule(a.Limit))
 		if _, _, first := held.sum(i); !first || rule == nil || rule.more == nil {
 			continue
 		}
