@@ -127,9 +127,10 @@ func skipSpace(doc []byte, i int) int {
 // Whole judges a whole answer with status 200, and returns what is to be sent:
 // body itself when nothing was changed, or in the shape of the call's operation
 // what is said in place of a blocked answer. What the answer tells about usage
-// must be read from body. With a refusal there is nothing to send.
+// must be read from body. With a refusal there is nothing to send: the answer
+// could not be judged, or has no place for words.
 func (e *Engine) Whole(ctx context.Context, c *call.Call, contentType string, body []byte) (out []byte, v Verdict) {
-	if c.Family == nil || !answersText(c.Family) || len(e.out) == 0 && e.o.Bedrock == nil || len(body) == 0 {
+	if c.Family == nil || len(e.out) == 0 && e.o.Bedrock == nil || len(body) == 0 {
 		return body, Verdict{}
 	}
 	if !strings.Contains(contentType, "json") {
@@ -155,7 +156,11 @@ func (e *Engine) Whole(ctx context.Context, c *call.Call, contentType string, bo
 	if err = cmpErr(bad, err); err == nil && !v.Blocked && e.o.Bedrock != nil {
 		err = j.ask(ctx, &v, "OUTPUT")
 	}
-	switch v = e.settle(v, err); {
+	v = e.settle(v, err)
+	if v.Blocked && !answersText(c.Family) {
+		v.Refusal = call.GuardDenied.Say(v.Message)
+	}
+	switch {
 	case v.Refusal != nil:
 		return nil, v
 	case v.Blocked:

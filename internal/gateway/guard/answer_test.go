@@ -92,9 +92,12 @@ func TestWhole(t *testing.T) {
 			t.Errorf("%.20s: %s %+v", bad, out, v)
 		}
 	}
-	vector := []byte(`{"embedding":[0.1,"AKIAIOSFODNN7EXAMPLE"]}`)
-	if out, v := e.Whole(t.Context(), callOf(t, "titan-embed", `{"inputText":"x"}`), "application/json", vector); !bytes.Equal(out, vector) || v.Blocked {
-		t.Errorf("vector: %s %+v", out, v)
+	numbers := callOf(t, "rerank", `{"query":"x","documents":[]}`)
+	for text, want := range map[string]string{"fine": "fine", "4111111111111111": "[CARD]", "AKIAIOSFODNN7EXAMPLE": ""} {
+		out, v := e.Whole(t.Context(), numbers, "application/json", []byte(`{"results":[{"index":0,"document":{"text":"`+text+`"}}]}`))
+		if want == "" && (out != nil || v.Refusal == nil || v.Refusal.Reason != call.GuardDenied.Reason) || want != "" && string(out) != `{"results":[{"index":0,"document":{"text":"`+want+`"}}]}` {
+			t.Errorf("%s in an answer without words: %s %+v", text, out, v)
+		}
 	}
 }
 

@@ -149,14 +149,17 @@ func native(shape, message, usage string) string {
 // streams. Only for families that answer with text.
 func BlockedStream(c *call.Call, message string) []byte {
 	if c.Family.Name == "converse" {
-		dst := eventstream.AppendEvent(nil, "messageStart", []byte(`{"p":"abcdefgh","role":"assistant"}`))
-		return appendConverseEnd(dst, message, 0)
+		return appendConverseEnd(nil, message, 0, true)
 	}
-	return appendNativeEnd(nil, c, message, 0, true)
+	return appendNativeEnd(nil, shapeOf(c), message, 0, true)
 }
 
-// appendConverseEnd says message in block index, and ends the stream.
-func appendConverseEnd(dst []byte, message string, index int) []byte {
+// appendConverseEnd says message in block index, and ends the stream. begin is
+// whether nothing was sent before.
+func appendConverseEnd(dst []byte, message string, index int, begin bool) []byte {
+	if begin {
+		dst = eventstream.AppendEvent(dst, "messageStart", []byte(`{"p":"abcdefgh","role":"assistant"}`))
+	}
 	at := `{"contentBlockIndex":` + itoa(index)
 	dst = eventstream.AppendEvent(dst, "contentBlockDelta", []byte(at+`,"delta":{"text":`+quote(message)+`},"p":"abcdefgh"}`))
 	dst = eventstream.AppendEvent(dst, "contentBlockStop", []byte(at+`,"p":"abcdefgh"}`))
@@ -164,11 +167,10 @@ func appendConverseEnd(dst []byte, message string, index int) []byte {
 	return eventstream.AppendEvent(dst, "metadata", []byte(`{"metrics":{"latencyMs":0},"p":"abcdefgh","usage":`+noUsage+`}`))
 }
 
-// appendNativeEnd says message as the call's family would, and ends the stream.
-// begin is whether nothing was sent before.
-func appendNativeEnd(dst []byte, c *call.Call, message string, index int, begin bool) []byte {
+// appendNativeEnd says message in the shape of an answer, and ends the stream.
+func appendNativeEnd(dst []byte, shape, message string, index int, begin bool) []byte {
 	chunk := func(doc string) { dst = eventstream.AppendChunk(dst, []byte(doc), "abcdefgh") }
-	switch shape := shapeOf(c); shape {
+	switch shape {
 	case "claude":
 		if begin {
 			chunk(`{"type":"message_start","message":{"id":"msg_bdrk_guard","type":"message","role":"assistant","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":0,"output_tokens":0}}}`)

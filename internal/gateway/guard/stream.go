@@ -26,8 +26,9 @@ import (
 // A Stream is for one goroutine.
 type Stream struct {
 	e        *Engine
-	c        *call.Call
-	echo     *echo // nil: nothing to compare with
+	converse bool
+	shape    string // of a native answer
+	echo     *echo  // nil: nothing to compare with
 	channels []channel
 	held     []heldFrame
 	heldSize int
@@ -51,13 +52,17 @@ type channel struct {
 	sent int    // bytes of the channel that were sent
 	safe int    // bytes that may be sent
 	mask []maskAt
+	// whole is set when the text at hand does not go on in the next frame: a
+	// tool's name, and all but deltas.
+	whole bool
 }
 
 // turn is what a frame does to a content block.
 type turn struct {
-	index int
-	open  bool // the block goes on behind this frame
-	tool  bool // it is a tool call, and takes no text
+	index  int
+	open   bool // the block goes on behind this frame
+	closed bool // the block ends with this frame, or ended before
+	tool   bool // it is a tool call, and takes no text
 }
 
 // maskAt is a stretch of the channel to be masked.
@@ -93,7 +98,7 @@ func (e *Engine) Stream(c *call.Call) *Stream {
 	if len(e.out) == 0 || c.Family == nil || !answersText(c.Family) {
 		return nil
 	}
-	s := &Stream{e: e, c: c}
+	s := &Stream{e: e, converse: c.Family.Name == "converse", shape: shapeOf(c)}
 	if e.echo {
 		s.echo = e.newEcho(c)
 	}
@@ -124,7 +129,7 @@ func (s *Stream) Frame(raw []byte) (out []byte, ended bool) {
 	}
 	doc, err := s.document(f)
 	if err == nil {
-		err = s.take(doc)
+		err = s.take(doc, !delta(f, doc))
 	}
 	if err != nil {
 		if out, ended = s.fail(err); ended {
@@ -218,8 +223,13 @@ func (s *Stream) document(f frame) ([]byte, error) {
 	return s.doc, nil
 }
 
+// delta reports whether the texts of a frame may go on in the next one.
+func delta(f frame, doc []byte) bool {
+	return f.event == "contentBlockDelta" || f.event == "chunk" && !has(doc, `"content_block_start"`, `"contentBlockStart"`, `"message_start"`)
+}
+
 // take adds the strings of doc to their channels.
-func (s *Stream) take(doc []byte) error {
+func (s *Stream) take(doc []byte, whole bool) error {
 	index, ok := indexOf(doc)
 	if ok {
 		s.at.index = index
@@ -227,6 +237,7 @@ func (s *Stream) take(doc []byte) error {
 	return eachString(doc, func(v value) {
 		k := s.channel(v.path*31 + uint32(index))
 		ch := &s.channels[k]
+		ch.whole = whole || string(v.key) == "name"
 		start := ch.base + len(ch.text)
 		ch.text = appendUnescaped(ch.text, doc[v.start+1:v.end-1])
 		if end := ch.base + len(ch.text); end > start {
@@ -265,28 +276,35 @@ func (s *Stream) channel(id uint32) int {
 	return len(s.channels) - 1
 }
 
-// endings are what the last document with text, or the one behind it, has.
+// endings are what the last document of a native stream with text, or the one
+// behind it, has.
 var endings = [...]string{
-	`"message_delta"`, `"message_stop"`, `"amazon-bedrock-invocationMetrics"`, `"contentBlockStop"`, `"messageStop"`,
+	`"message_delta"`, `"message_stop"`, `"amazon-bedrock-invocationMetrics"`, `"messageStop"`,
 	`"is_finished":true`, `"finish_reason":"`, `"stop_reason":"`, `"completionReason":"`,
 }
 
 // last reports whether the text so far is whole: no rule needs to wait for more.
+// It also follows which content block is open.
 func (s *Stream) last(f frame, doc []byte) bool {
+	chunk := f.event == "chunk"
 	switch {
-	case f.event == "contentBlockStart", f.event == "chunk" && bytes.Contains(doc, []byte(`"content_block_start"`)):
-		s.at.open, s.at.tool = true, bytes.Contains(doc, []byte(`"toolUse"`)) || bytes.Contains(doc, []byte(`"tool_use"`))
-	case f.event == "contentBlockDelta":
-		s.at.open = true
-	case f.event == "contentBlockStop", f.event == "chunk" && bytes.Contains(doc, []byte(`"content_block_stop"`)):
-		s.at.open, s.at.tool = false, false
+	case f.event == "contentBlockStart", chunk && has(doc, `"content_block_start"`, `"contentBlockStart"`):
+		s.at = turn{index: s.at.index, open: true, tool: has(doc, `"toolUse"`, `"tool_use"`)}
+	case f.event == "contentBlockDelta", chunk && has(doc, `"content_block_delta"`, `"contentBlockDelta"`):
+		s.at.open, s.at.closed = true, false
+	case f.event == "contentBlockStop", chunk && has(doc, `"content_block_stop"`, `"contentBlockStop"`):
+		s.at = turn{index: s.at.index, closed: true}
 		return true
-	case f.event == "messageStop":
+	case f.event == "messageStop", chunk && has(doc, endings[:]...):
 		return true
-	case f.event == "chunk":
-		return slices.ContainsFunc(endings[:], func(e string) bool { return bytes.Contains(doc, []byte(e)) })
 	}
 	return false
+}
+
+// has reports whether one of words stands in doc. They are keys and values with
+// their quotes, which within a text would be escaped.
+func has(doc []byte, words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(doc, []byte(w)) })
 }
 
 // pass judges what has come, and returns what may go. With all, everything held may.
@@ -294,7 +312,7 @@ func (s *Stream) pass(raw []byte, all bool) ([]byte, bool) {
 	all = all || s.heldSize+len(raw) > maxHeld
 	for i := range s.channels {
 		if ch := &s.channels[i]; ch.sent < ch.base+len(ch.text) && (all || s.touched(i)) {
-			if err := s.judge(ch, all); err != nil {
+			if err := s.judge(ch, all || ch.whole); err != nil {
 				if out, ended := s.fail(err); ended {
 					return out, true
 				}
@@ -498,23 +516,21 @@ func (s *Stream) editsOf(doc []byte, pieces []piece) []strictjson.Edit {
 // completed as Bedrock completes an answer that its guardrail cut off.
 func (s *Stream) stop() ([]byte, bool) {
 	s.ended, s.held, s.out = true, nil, s.out[:0]
-	converse, claude := s.c.Family.Name == "converse", shapeOf(s.c) == "claude"
 	index := s.block.index
-	if s.block.open && (s.block.tool || claude) {
-		if converse {
+	if s.block.open && (s.block.tool || s.shape == "claude") {
+		if s.converse {
 			s.out = eventstream.AppendEvent(s.out, "contentBlockStop", []byte(`{"contentBlockIndex":`+itoa(index)+`,"p":"abcdefgh"}`))
 		} else {
 			s.out = eventstream.AppendChunk(s.out, []byte(`{"type":"content_block_stop","index":`+itoa(index)+`}`), "abcdefgh")
 		}
 		index++
+	} else if s.block.closed {
+		index++
 	}
-	switch {
-	case !converse:
-		s.out = appendNativeEnd(s.out, s.c, s.verdict.Message, index, !s.begun)
-	case !s.begun:
-		s.out = append(s.out, BlockedStream(s.c, s.verdict.Message)...)
-	default:
-		s.out = appendConverseEnd(s.out, s.verdict.Message, index)
+	if s.converse {
+		s.out = appendConverseEnd(s.out, s.verdict.Message, index, !s.begun)
+	} else {
+		s.out = appendNativeEnd(s.out, s.shape, s.verdict.Message, index, !s.begun)
 	}
 	return s.out, true
 }

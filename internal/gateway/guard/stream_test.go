@@ -198,6 +198,46 @@ func TestStreamUntouched(t *testing.T) {
 	}
 }
 
+// TestStreamEnds checks how an answer ends that is cut off in the middle of a tool
+// call, and behind a block that was whole.
+func TestStreamEnds(t *testing.T) {
+	event := func(name, payload string) []byte { return eventstream.AppendEvent(nil, name, []byte(payload)) }
+	tool := event("contentBlockStart", `{"contentBlockIndex":1,"start":{"toolUse":{"name":"f","toolUseId":"t"}}}`)
+	call := event("contentBlockDelta", `{"contentBlockIndex":1,"delta":{"toolUse":{"input":"{\"a\": \"b\", "}}}`)
+	leak := event("contentBlockDelta", `{"contentBlockIndex":1,"delta":{"toolUse":{"input":"\"k\": \"AKIAIOSFODNN7EXAMPLE\"}"}}}`)
+	text := event("contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"well. "}}`)
+	stop := event("contentBlockStop", `{"contentBlockIndex":0}`)
+	start := event("messageStart", `{"role":"assistant"}`)
+	for want, frames := range map[string][][]byte{
+		"contentBlockStop 1, contentBlockDelta 2, contentBlockStop 2, messageStop 0, metadata 0": {start, tool, call, leak},
+		"contentBlockDelta 1, contentBlockStop 1, messageStop 0, metadata 0":                     {start, text, stop, leak},
+		"contentBlockDelta 0, contentBlockStop 0, messageStop 0, metadata 0":                     {start, leak},
+	} {
+		s := engine(t, Options{}, outRules).Stream(callOf(t, "converse", converse("hi")))
+		for i, f := range frames {
+			out, ended := s.Frame(f)
+			if ended != (i == len(frames)-1) {
+				t.Fatalf("frame %d: ended %v", i, ended)
+			}
+			if !ended {
+				continue
+			}
+			var got []string
+			for r := eventstream.NewReader(bytes.NewReader(out), 0); ; {
+				f, err := r.Next()
+				if err != nil {
+					break
+				}
+				n, _ := indexOf(f.Payload)
+				got = append(got, f.EventType()+" "+itoa(n))
+			}
+			if strings.Join(got, ", ") != want {
+				t.Errorf("got %q, want %s", got, want)
+			}
+		}
+	}
+}
+
 func TestStreamOff(t *testing.T) {
 	c := callOf(t, "converse", converse("hi"))
 	if e := engine(t, Options{}, `rules: [{name: a, action: block, match: {keywords: [x]}}]`); e.Stream(c) != nil {
