@@ -128,8 +128,8 @@ func (m *Model) Read(folded []byte, f *Features) {
 			b = ' '
 		}
 		s = m.auto.step(s, b)
-		for t := s; t != 0; t = m.auto.far[t].shorter {
-			if id := m.auto.far[t].literal; id >= 0 {
+		for t := s; t != 0; t = m.auto.also[t] {
+			if id := m.auto.ends[t]; id >= 0 {
 				m.see(folded, i+1, m.uses[id], &r, f)
 			}
 		}
