@@ -36,6 +36,7 @@ var stages = []stage{
 	{"clients", "unmodified SDKs, CLI and curl against the built program", clients},
 	{"newman", "the Postman collection of the chat API", newman},
 	{"crash", "kill -9 under load", crash},
+	{"redis", "the shared limit store against a real server", redis},
 	{"bench", "the benchmark, for a few calls only", bench},
 }
 

@@ -77,6 +77,16 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// TestMissing: a stage whose tool could not be had is a skip that says why.
+func TestMissing(t *testing.T) {
+	for tool, stage := range map[string]func(*runner, *tally) error{"nginx": bench, "redis-server": redis} {
+		got, r := &tally{}, &runner{ctx: t.Context(), missing: map[string]string{tool: "no root"}}
+		if err := stage(r, got); err != nil || len(got.skips) != 1 || got.skips[0].why != "no root" || got.passed+got.failed > 0 {
+			t.Errorf("without %s: got %+v, error %v; want one skip", tool, got, err)
+		}
+	}
+}
+
 // TestOnce: what was made from a lock file is made again only when it changes.
 func TestOnce(t *testing.T) {
 	dir := t.TempDir()

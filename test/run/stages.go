@@ -149,7 +149,15 @@ func crash(r *runner, t *tally) error {
 	return r.whole(t, "GATEHOUSE_CRASH=1", "./test/crash")
 }
 
-// whole runs a package that tests the built program.
+func redis(r *runner, t *tally) error {
+	if why := r.missing["redis-server"]; why != "" {
+		t.skip("redis", why)
+		return nil
+	}
+	return r.whole(t, "GATEHOUSE_TEST_REDIS=1", "./internal/store/redis")
+}
+
+// whole runs a package that tests the built program, or needs another.
 func (r *runner) whole(t *tally, env, pkg string, args ...string) error {
 	return r.goTest(t, []string{env}, append(append([]string{"-count=1", "-timeout=20m"}, args...), pkg)...)
 }

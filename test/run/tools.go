@@ -25,6 +25,7 @@ var toolTable = []tool{
 	{"python", (*runner).pythonVenv, []string{"python3", "python3-venv"}, (*runner).pip},
 	{"curl", onPath("curl"), []string{"curl"}, nil},
 	{"nginx", onPath("nginx"), []string{"nginx-light"}, nil},
+	{"redis-server", onPath("redis-server"), []string{"redis-server"}, nil},
 	{"taskset", onPath("taskset"), []string{"util-linux"}, nil},
 	{"go client", nil, nil, (*runner).goClient},
 }
