@@ -24,7 +24,7 @@ lint: ## gofmt, go vet and staticcheck
 fuzz: ## fuzz every target; FUZZTIME=1m for longer
 	@go run ./test/run -stages fuzz -fuzztime $(or $(FUZZTIME),10s)
 
-bench: build ## measure against nginx and Caddy; results in bench/out
+bench: build ## measure what a call costs, beside nginx and Caddy; results in bench/out
 	@go run ./bench -bin $(BIN) $(ARGS)
 
 guard-eval: check-tools ## measure the prompt guard; ARGS="-corpus FILE..." for other prompts

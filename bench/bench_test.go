@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,40 @@ func TestFigures(t *testing.T) {
 	s := summarise([][]time.Duration{{2 * ms, 5 * ms}}, [][]time.Duration{{1 * ms, 3 * ms}}, 4*ms)
 	if s.Frames != 2 || s.Added.P50 != 1000 || s.CPUMicrosPerFrame != 2000 {
 		t.Errorf("summarise: got %+v", s)
+	}
+}
+
+func TestParseBench(t *testing.T) {
+	const out = "goos: linux\npkg: gatehouse/internal/gateway/guard\n" +
+		"BenchmarkInbound/1KB         \t   29374\t     34559 ns/op\t  29.63 MB/s\t       0 B/op\t       0 allocs/op\n" +
+		"BenchmarkInbound/1KB         \t   29374\t     30000 ns/op\t  29.63 MB/s\t      96 B/op\t       3 allocs/op\n" +
+		"BenchmarkNothing\nPASS\nok  \tgatehouse/internal/gateway/guard\t3.552s\n"
+	want := map[string][]Part{"Inbound/1KB": {{Nanos: 34559}, {Nanos: 30000, Bytes: 96, Allocs: 3}}}
+	if got := parseBench(out); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestMissing: a program that is not there is said, and ends nothing.
+func TestMissing(t *testing.T) {
+	s := suite{needs: "no-such-server", rows: []row{{name: "Admit", what: "an admission", units: 1}}}
+	parts, err := new(bench).suite(t.Context(), s)
+	if err != nil || len(parts) != 1 || parts[0].said() != "not measured: no-such-server is not installed" {
+		t.Errorf("got %+v, error %v", parts, err)
+	}
+}
+
+func TestCost(t *testing.T) {
+	r := Result{
+		Calls: []Calls{{Peer: on, Body: 1024, CPUMicros: 11}, {Peer: on, Body: 2048, CPUMicros: 30}, {Peer: before, Body: 1024, CPUMicros: 10}, {Peer: before, Body: 2048, CPUMicros: 20}},
+		Parts: []Part{{What: "the guard", Benchmark: "Inbound", Nanos: 9.6, Allocs: 3. / 32}},
+	}
+	var w strings.Builder
+	r.cost(&w)
+	for _, want := range []string{"| 1024 | 10.0 | 11.0 | 1.10 |", "| 2048 | 20.0 | 30.0 | 1.50 |", "| the guard | Inbound | 10 ns, 0.1 allocations |"} {
+		if !strings.Contains(w.String(), want) {
+			t.Errorf("no %q in:\n%s", want, w.String())
+		}
 	}
 }
 

@@ -1,15 +1,18 @@
 // Command bench measures what Gatehouse costs beside the proxies one would put
 // in its place. In one run, on loopback, against the emulator with no delay, it
-// drives four peers with the same calls: none (direct), nginx with keep-alive
-// to the upstream, Caddy's reverse_proxy, and Gatehouse with everything on
-// (verified signatures, limits, a durable journal, re-signing).
+// drives these peers with the same calls: none (direct), nginx with keep-alive
+// to the upstream, Caddy's reverse_proxy, Gatehouse with everything on (verified
+// signatures, policies, limits, the guard, a durable journal, re-signing), and
+// Gatehouse with what came with limits and the guard switched off, to know what
+// these cost.
 //
 // The proxy under test has one core to itself; the emulator and the load
 // share another. Every proxy gets the same core. A peer that answers wrongly
 // (status, or a body without the text that the emulator gave when asked
 // directly) ends the run: its numbers would mean nothing.
 //
-// What is measured, for each peer:
+// First the limiter and the guard are measured by themselves, by Go benchmarks of
+// their packages. What is measured then, for each peer:
 //
 //	calls    CPU time a call and calls per CPU-second at 16 connections, closed
 //	         loop, for request bodies of 1 KB and 32 KB
@@ -50,11 +53,12 @@ type scale struct {
 	open    time.Duration // of an open loop
 	streams int           // a round of streams
 	idle    int           // idle streams, for memory
+	parts   string        // how long each Go benchmark runs
 }
 
 var (
-	full  = scale{rounds: 3, calls: 20000, single: 4000, open: 10 * time.Second, streams: 200, idle: 2000}
-	quick = scale{rounds: 1, calls: 400, single: 100, open: time.Second, streams: 10, idle: 50}
+	full  = scale{rounds: 3, calls: 20000, single: 4000, open: 10 * time.Second, streams: 200, idle: 2000, parts: "1s"}
+	quick = scale{rounds: 1, calls: 400, single: 100, open: time.Second, streams: 10, idle: 50, parts: "20ms"}
 )
 
 func main() {
@@ -67,7 +71,7 @@ func main() {
 		os.Exit(3)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	b := &bench{bin: *bin, out: *out, scale: full}
+	b := &bench{bin: *bin, out: *out, scale: full, said: map[string]func() string{}}
 	if *short {
 		b.scale, b.quick = quick, true
 	}
@@ -115,7 +119,7 @@ type bench struct {
 	quick    bool
 	scale    scale
 	result   Result
-	said     func() string // what the last gatehouse wrote to standard error
+	said     map[string]func() string // what each gatehouse wrote to standard error
 }
 
 func (b *bench) run(ctx context.Context) error {
@@ -130,10 +134,10 @@ func (b *bench) run(ctx context.Context) error {
 		return err
 	}
 	b.result.Machine = machine()
-	for _, step := range []func(context.Context) error{b.measureCalls, b.measureStreams, b.measureMemory} {
+	for _, step := range []func(context.Context) error{b.measureParts, b.measureCalls, b.measureStreams, b.measureMemory} {
 		if err := step(ctx); err != nil {
-			if b.said != nil {
-				return fmt.Errorf("%w\ngatehouse said:\n%s", err, b.said())
+			for name, said := range b.said {
+				err = fmt.Errorf("%w\n%s said:\n%s", err, name, said())
 			}
 			return err
 		}

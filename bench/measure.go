@@ -102,7 +102,7 @@ func (b *bench) calls(ctx context.Context, peers []*peer, emulator, size int, bo
 		c := median(samples[i], func(c Calls) float64 { return c.CPUMicros })
 		c.Peer, c.Body = p.name, size
 		b.result.Calls = append(b.result.Calls, c)
-		fmt.Fprintf(os.Stderr, "%-10s %5d B: %6.1f µs CPU a call, %7.0f calls a CPU-second, %6.0f calls/s\n", p.name, size, c.CPUMicros, c.PerCPUSecond, c.PerSecond)
+		fmt.Fprintf(os.Stderr, "%-16s %5d B: %6.1f µs CPU a call, %7.0f calls a CPU-second, %6.0f calls/s\n", p.name, size, c.CPUMicros, c.PerCPUSecond, c.PerSecond)
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ func (b *bench) latency(ctx context.Context, peers []*peer, body, want []byte) e
 		}
 		l := median(samples, func(l Latency) float64 { return l.Single.P50 - l.DirectSingle.P50 })
 		b.result.Latency = append(b.result.Latency, l)
-		fmt.Fprintf(os.Stderr, "%-10s added µs: one connection p50 %.0f p99 %.0f; %.0f calls/s p50 %.0f p99 %.0f\n", p.name,
+		fmt.Fprintf(os.Stderr, "%-16s added µs: one connection p50 %.0f p99 %.0f; %.0f calls/s p50 %.0f p99 %.0f\n", p.name,
 			l.Single.P50-l.DirectSingle.P50, l.Single.P99-l.DirectSingle.P99, rate, l.Open.P50-l.DirectOpen.P50, l.Open.P99-l.DirectOpen.P99)
 	}
 	return nil
@@ -227,7 +227,7 @@ func (b *bench) measureStreams(ctx context.Context) error {
 		s := summarise(runs, direct, used)
 		s.Peer = p.name
 		b.result.Streams = append(b.result.Streams, s)
-		fmt.Fprintf(os.Stderr, "%-10s streams of %d frames: first frame p50 %.0f p99 %.0f µs; added to a later frame p50 %.0f p99 %.0f µs; %.1f µs CPU a frame\n",
+		fmt.Fprintf(os.Stderr, "%-16s streams of %d frames: first frame p50 %.0f p99 %.0f µs; added to a later frame p50 %.0f p99 %.0f µs; %.1f µs CPU a frame\n",
 			p.name, s.Frames, s.First.P50, s.First.P99, s.Added.P50, s.Added.P99, s.CPUMicrosPerFrame)
 	}
 	return nil
@@ -316,7 +316,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 		b.result.Memory = append(b.result.Memory, m)
-		fmt.Fprintf(os.Stderr, "%-10s %.1f KiB a stream over %d idle streams\n", p.name, m.BytesPerStream/1024, m.Streams)
+		fmt.Fprintf(os.Stderr, "%-16s %.1f KiB a stream over %d idle streams\n", p.name, m.BytesPerStream/1024, m.Streams)
 	}
 	return nil
 }

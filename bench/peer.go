@@ -44,8 +44,15 @@ var kinds = []kind{
 	{"direct", (*bench).direct},
 	{"nginx", (*bench).nginx},
 	{"caddy", (*bench).caddy},
-	{"gatehouse", (*bench).gatehouse},
+	{on, (*bench).gatehouse},
+	{before, (*bench).gatehouseBefore},
 }
+
+// The two that are compared to know what limits and the guard cost.
+const (
+	on     = "gatehouse"
+	before = "gatehouse-before"
+)
 
 // errAbsent is a peer that this run goes without.
 var errAbsent = errors.New("peer is absent")
@@ -224,22 +231,69 @@ func (b *bench) spawn(ctx context.Context, p peer, command ...string) (*peer, er
 	return nil, fmt.Errorf("it does not listen on %s; see %s", p.address, log.Name())
 }
 
-// gatehouseConfig is everything on, with limits that refuse nothing.
-const gatehouseConfig = `listen: 127.0.0.1:0
+// everythingOn has every limit that is shipped, with room for all calls of a run,
+// the guard, policies that are evaluated, and the alarms.
+const everythingOn = `listen: 127.0.0.1:0
 admin_listen: 127.0.0.1:0
 upstream: {kind: "%s", first_content_timeout: 10m}
 limits:
   - {name: requests, per: [user], measure: requests, max: 1000000000, window: 60s}
+  - {name: tokens, per: [user], measure: tokens, max: 9000000000, window: 60s}
+  - {name: slots, per: [user], measure: concurrency, max: 1000000}
+  - {name: flood, per: [user, similar_prompt], measure: requests, max: 1000000000, window: 60s}
+  - {name: spend, per: [user], measure: usd, max: 1000000, window: day}
+  - {name: ip, per: [ip], measure: requests, max: 1000000000, window: 60s}
+  - {name: everyone, per: [everyone], measure: usd, max: 1000000, window: 1h, action: flag}
+network: {deny: [192.0.2.0/24]}
+policy: {cedar: [policy.cedar]}
+`
+
+const policies = `permit (principal, action, resource);
+forbid (principal in Gatehouse::Team::"interns", action in Action::"Invoke", resource)
+	when { context.maxTokens > 1000 };
+forbid (principal, action in Action::"Invoke", resource)
+	unless { context.hour >= 0 && context.ip.isInRange(ip("127.0.0.0/8")) };
+`
+
+// switchedOff leaves of all this what there was before: requests by user.
+const switchedOff = `listen: 127.0.0.1:0
+admin_listen: 127.0.0.1:0
+upstream: {kind: "%s", first_content_timeout: 10m}
+limits:
+  - {name: requests, per: [user], measure: requests, max: 1000000000, window: 60s}
+  - {name: tokens, per: [user], measure: tokens, max: 1, window: 60s, match: {users: [nobody]}}
+  - {name: slots, per: [user], measure: concurrency, max: 1, match: {users: [nobody]}}
+  - {name: models, per: [user], measure: models, max: 1, window: 10m, match: {users: [nobody]}}
+  - {name: flood, per: [user, similar_prompt], measure: requests, max: 1, window: 60s, match: {users: [nobody]}}
+  - {name: spend, per: [user], measure: usd, max: 1, window: day, match: {users: [nobody]}}
+  - {name: ip, per: [ip], measure: requests, max: 1, window: 60s, match: {users: [nobody]}}
+  - {name: everyone, per: [everyone], measure: usd, max: 1, window: 1h, match: {users: [nobody]}}
+guard: {packs: []}
+alarms:
+  - {name: Bedrock_HighRequestRate, enabled: false}
+  - {name: Bedrock_ModelCallRate, enabled: false}
 `
 
 func (b *bench) gatehouse(ctx context.Context, to string) (*peer, error) {
+	return b.serve(ctx, to, on, everythingOn, policies)
+}
+
+func (b *bench) gatehouseBefore(ctx context.Context, to string) (*peer, error) {
+	return b.serve(ctx, to, before, switchedOff, "")
+}
+
+// serve starts a Gatehouse of its own data directory.
+func (b *bench) serve(ctx context.Context, to, name, config, cedar string) (*peer, error) {
 	dir, err := os.MkdirTemp(b.out, "data-")
 	if err != nil {
 		return nil, err
 	}
-	config := fmt.Sprintf(gatehouseConfig, "http://"+to)
+	config = fmt.Sprintf(config, "http://"+to)
 	file := filepath.Join(dir, "gatehouse.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "policy.cedar"), []byte(cedar), 0o600); err != nil {
 		return nil, err
 	}
 	data := filepath.Join(dir, "data")
@@ -247,7 +301,7 @@ func (b *bench) gatehouse(ctx context.Context, to string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.said = run.Stderr
+	b.said[name] = run.Stderr
 	stop := func() { run.Stop(); os.RemoveAll(dir) }
 	key, err := process.CreateKey(ctx, b.bin, data, "bench")
 	if err != nil {
@@ -260,7 +314,7 @@ func (b *bench) gatehouse(ctx context.Context, to string) (*peer, error) {
 		return nil, err
 	}
 	return &peer{
-		version: strings.TrimSpace(string(version)), config: config, address: strings.TrimPrefix(run.URL(), "http://"),
+		version: strings.TrimSpace(string(version)), config: config + cedar, address: strings.TrimPrefix(run.URL(), "http://"),
 		pid: run.PID(), creds: aws.Credentials{AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey}, stop: stop,
 	}, nil
 }

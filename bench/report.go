@@ -3,9 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,6 +16,7 @@ import (
 // microseconds, memory in bytes.
 type Result struct {
 	Machine Machine   `json:"machine"`
+	Parts   []Part    `json:"parts"`
 	Peers   []Peer    `json:"peers"`
 	Calls   []Calls   `json:"calls"`
 	Latency []Latency `json:"latency"`
@@ -27,6 +30,24 @@ type Machine struct {
 	CPUs   int       `json:"cpus"`
 	Go     string    `json:"go"`
 	Pinned bool      `json:"pinned"` // the proxy on one core, all else on another
+}
+
+// Part is what a Go benchmark says about one part of the gateway.
+type Part struct {
+	What      string  `json:"what"`
+	Benchmark string  `json:"benchmark"`
+	Nanos     float64 `json:"ns"`
+	Bytes     float64 `json:"allocated_bytes"`
+	Allocs    float64 `json:"allocations"`
+	Goal      string  `json:"goal,omitempty"`
+	Missing   string  `json:"missing,omitempty"` // why it was not measured
+}
+
+func (p Part) said() string {
+	if p.Missing != "" {
+		return "not measured: " + p.Missing
+	}
+	return fmt.Sprintf("%.0f ns, %s allocations", p.Nanos, strconv.FormatFloat(math.Ceil(p.Allocs*100)/100, 'f', -1, 64))
 }
 
 // Peer is what was measured, and how it was configured.
@@ -113,7 +134,9 @@ func (r *Result) markdown() string {
 		fmt.Fprintf(&w, "| %s | %d | %.1f | %.0f | %.0f | %s | %s | %d | %d | %d |\n", c.Peer, c.Body, c.CPUMicros, c.PerCPUSecond, c.PerSecond,
 			ratio(r.Calls, c, "nginx", same, cost), ratio(r.Calls, c, "caddy", same, cost), c.Errors, c.BytesIn, c.BytesOut)
 	}
-	w.WriteString("\nThe direct row is the emulator's own cost.\n\n## Latency added over direct, µs, 1 KB\n\n| peer | one connection p50 | p99 | at calls/s | open loop p50 | p99 |\n|---|---|---|---|---|---|\n")
+	w.WriteString("\nThe direct row is the emulator's own cost.\n")
+	r.cost(&w)
+	w.WriteString("\n## Latency added over direct, µs, 1 KB\n\n| peer | one connection p50 | p99 | at calls/s | open loop p50 | p99 |\n|---|---|---|---|---|---|\n")
 	for _, l := range r.Latency {
 		fmt.Fprintf(&w, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", l.Peer, l.Single.P50-l.DirectSingle.P50, l.Single.P99-l.DirectSingle.P99,
 			l.Rate, l.Open.P50-l.DirectOpen.P50, l.Open.P99-l.DirectOpen.P99)
@@ -135,6 +158,23 @@ func (r *Result) markdown() string {
 		fmt.Fprintf(&w, "\n%s: %s\n\n```\n%s\n```\n", p.Name, p.Version, strings.TrimSpace(p.Config))
 	}
 	return w.String()
+}
+
+// cost writes what limits and the guard take: whole, and each by itself.
+func (r *Result) cost(w *strings.Builder) {
+	w.WriteString("\n## Limits, policy and guard: CPU a call, everything on against before\n\n| body B | µs before | µs on | ratio | goal |\n|---|---|---|---|---|\n")
+	for _, c := range r.Calls {
+		same := func(o Calls) bool { return o.Body == c.Body }
+		i := slices.IndexFunc(r.Calls, func(o Calls) bool { return o.Peer == before && same(o) })
+		if c.Peer == on && i >= 0 {
+			fmt.Fprintf(w, "| %d | %.1f | %.1f | %s | ≤ 1.15 |\n", c.Body, r.Calls[i].CPUMicros, c.CPUMicros,
+				ratio(r.Calls, c, before, same, func(o Calls) float64 { return o.CPUMicros }))
+		}
+	}
+	w.WriteString("\n## Parts by themselves, one processor\n\n| part | benchmark | measured | goal |\n|---|---|---|---|\n")
+	for _, p := range r.Parts {
+		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", p.What, p.Benchmark, p.said(), p.Goal)
+	}
 }
 
 // named is a row of a table.
