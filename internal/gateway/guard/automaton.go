@@ -3,142 +3,154 @@ package guard
 // An automaton finds all literals of all rules in one pass over a folded text
 // (Aho and Corasick). It reads a line break as a space. Building it is linear in
 // the literals, running it in the text, whatever both hold. It is immutable once
-// linked.
+// built.
+//
+// States are numbered breadth first, so that those near the root, in which
+// ordinary text spends its time, come first and have a full row each, and the
+// children of all others stand side by side.
 type automaton struct {
 	class [256]uint8 // 0: a byte of no literal
 	width int        // number of classes
-	near  []int32    // the next state of every state up to nearDepth, by class
-	far   []state
+	rows  []int32    // the next state of every state up to rowDepth, by class
+	full  int32      // number of states with a row
+
+	by    []byte  // what leads to a state
+	first []int32 // its first child; its last one stands before the next state's first
+	fail  []int32 // where to go on when it has no child for a byte
+	ends  []int32 // the literal that ends in it, -1 for none
+	also  []int32 // the longest state that is an end of it and ends a literal; 0: none
+	deep  []int16 // how many bytes lead to it
 }
 
-// nearDepth is how deep states have a full row: ordinary text seldom gets deeper.
-const nearDepth = 2
+// rowDepth is how deep states have rows.
+const rowDepth = 2
 
-type state struct {
+// trie is what an automaton is built from.
+type trie struct {
 	child, sibling int32 // 0: none
-	fail           int32
-	literal        int32 // that ends here, -1 for none
-	shorter        int32 // the longest state that is a suffix and ends a literal; 0: none
-	row            int32 // in near, -1 for none
-	depth          int32
+	literal        int32
 	by             byte
 }
 
 // newAutomaton builds one over literals, which are found by their index.
 func newAutomaton(literals []string) *automaton {
-	a := &automaton{far: []state{{literal: -1}}}
+	nodes := []trie{{literal: -1}}
 	for i, l := range literals {
-		a.add(l, int32(i))
+		nodes = addLiteral(nodes, l, int32(i))
 	}
-	a.classes()
+	a := &automaton{width: 1}
+	a.number(nodes)
 	a.link()
 	return a
 }
 
-func (a *automaton) add(literal string, id int32) {
+func addLiteral(nodes []trie, literal string, id int32) []trie {
 	s := int32(0)
 	for i := range len(literal) {
-		next := a.child(s, literal[i])
+		next := nodes[s].child
+		for next != 0 && nodes[next].by != literal[i] {
+			next = nodes[next].sibling
+		}
 		if next == 0 {
-			next = int32(len(a.far))
-			a.far = append(a.far, state{by: literal[i], literal: -1, sibling: a.far[s].child, depth: a.far[s].depth + 1})
-			a.far[s].child = next
+			next = int32(len(nodes))
+			nodes = append(nodes, trie{by: literal[i], literal: -1, sibling: nodes[s].child})
+			nodes[s].child = next
 		}
 		s = next
 	}
-	a.far[s].literal = id
+	nodes[s].literal = id
+	return nodes
 }
 
-func (a *automaton) child(s int32, b byte) int32 {
-	for c := a.far[s].child; c != 0; c = a.far[c].sibling {
-		if a.far[c].by == b {
-			return c
+// number lays the states out breadth first.
+func (a *automaton) number(nodes []trie) {
+	n := len(nodes)
+	a.by, a.deep = make([]byte, n), make([]int16, n)
+	a.first, a.fail, a.ends, a.also = make([]int32, n+1), make([]int32, n), make([]int32, n), make([]int32, n)
+	order := make([]int32, 1, n) // of the trie's nodes
+	for s := 0; s < len(order); s++ {
+		node := &nodes[order[s]]
+		a.ends[s], a.first[s] = node.literal, int32(len(order))
+		if a.deep[s] <= rowDepth {
+			a.full = int32(s) + 1
+		}
+		for c := node.child; c != 0; c = nodes[c].sibling {
+			k := len(order)
+			a.by[k], a.deep[k] = nodes[c].by, a.deep[s]+1
+			if a.class[a.by[k]] == 0 {
+				a.class[a.by[k]] = uint8(a.width)
+				a.width++
+			}
+			order = append(order, c)
 		}
 	}
-	return 0
-}
-
-func (a *automaton) classes() {
-	a.width = 1
-	for i := 1; i < len(a.far); i++ {
-		if b := a.far[i].by; a.class[b] == 0 && a.width < 256 {
-			a.class[b] = uint8(a.width)
-			a.width++
-		}
-	}
+	a.first[n] = int32(n)
 	a.class['\n'] = a.class[' ']
 }
 
-// link sets, breadth first, where to go on when a state has no child for a byte,
-// and the rows of the states near the root.
+// link sets, breadth first, where to go on from each state.
 func (a *automaton) link() {
-	queue := []int32{0}
-	for i := 0; i < len(queue); i++ {
-		s := queue[i]
-		for c := a.far[s].child; c != 0; c = a.far[c].sibling {
+	a.rows = make([]int32, int(a.full)*a.width)
+	for s := range int32(len(a.by)) {
+		for c := a.first[s]; c < a.first[s+1]; c++ {
 			if s != 0 {
-				a.far[c].fail = a.step(a.far[s].fail, a.far[c].by)
+				a.fail[c] = a.step(a.fail[s], a.by[c])
 			}
-			fail := a.far[c].fail
-			a.far[c].shorter = a.far[fail].shorter
-			if a.far[fail].literal >= 0 {
-				a.far[c].shorter = fail
+			if a.also[c] = a.also[a.fail[c]]; a.ends[a.fail[c]] >= 0 {
+				a.also[c] = a.fail[c]
 			}
-			queue = append(queue, c)
 		}
-		a.addRow(s)
+		if s >= a.full {
+			continue
+		}
+		row := a.rows[int(s)*a.width:][:a.width]
+		if s != 0 {
+			copy(row, a.rows[int(a.fail[s])*a.width:])
+		}
+		for c := a.first[s]; c < a.first[s+1]; c++ {
+			row[a.class[a.by[c]]] = c
+		}
 	}
 }
 
-func (a *automaton) addRow(s int32) {
-	if a.far[s].depth > nearDepth {
-		a.far[s].row = -1
-		return
-	}
-	row := make([]int32, a.width)
-	if s != 0 {
-		fail := a.far[a.far[s].fail].row
-		copy(row, a.near[fail:int(fail)+a.width])
-	}
-	for c := a.far[s].child; c != 0; c = a.far[c].sibling {
-		row[a.class[a.far[c].by]] = c
-	}
-	a.far[s].row = int32(len(a.near))
-	a.near = append(a.near, row...)
-}
-
+// step returns the state behind s on b, which is no line break.
 func (a *automaton) step(s int32, b byte) int32 {
-	for {
-		if row := a.far[s].row; row >= 0 {
-			return a.near[int(row)+int(a.class[b])]
+	for s >= a.full {
+		for c := a.first[s]; c < a.first[s+1]; c++ {
+			if a.by[c] == b {
+				return c
+			}
 		}
-		if c := a.child(s, b); c != 0 {
-			return c
-		}
-		s = a.far[s].fail
+		s = a.fail[s]
 	}
+	return a.rows[int(s)*a.width+int(a.class[b])]
 }
 
 // run tells to each literal in text, from left to right by its end.
 func (a *automaton) run(text []byte, to *scan) {
-	if len(a.far) == 1 {
-		return
-	}
 	s := int32(0)
 	for i, b := range text {
 		if b == '\n' {
 			b = ' '
 		}
 		s = a.step(s, b)
-		st := &a.far[s]
-		if st.literal < 0 && st.shorter == 0 {
-			continue
+		if a.ends[s] >= 0 {
+			to.see(a.ends[s], i+1)
 		}
-		if st.literal >= 0 {
-			to.see(st.literal, i+1)
-		}
-		for t := st.shorter; t != 0; t = a.far[t].shorter {
-			to.see(a.far[t].literal, i+1)
+		for t := a.also[s]; t != 0; t = a.also[t] {
+			to.see(a.ends[t], i+1)
 		}
 	}
+}
+
+// depth returns how long the longest end of text is that begins a literal.
+func (a *automaton) depth(text []byte) int {
+	s := int32(0)
+	for _, b := range text {
+		if b == '\n' {
+			b = ' '
+		}
+		s = a.step(s, b)
+	}
+	return int(a.deep[s])
 }

@@ -100,18 +100,6 @@ func (h *hold) word(s *scan) int {
 	return int(s.unfold(span{int32(len(buf) - depth), int32(len(buf))}).start)
 }
 
-// depth returns how long the longest end of text is that begins a literal.
-func (a *automaton) depth(text []byte) int {
-	s := int32(0)
-	for _, b := range text {
-		if b == '\n' {
-			b = ' '
-		}
-		s = a.step(s, b)
-	}
-	return int(a.far[s].depth)
-}
-
 // token returns where the last word begins, together with words before it that
 // could be of one number or code: short, or with a digit in them.
 func (h *hold) token(text []byte, decode bool) int {

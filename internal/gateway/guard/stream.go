@@ -186,7 +186,7 @@ func split(raw []byte) (f frame, ok bool) {
 		f.event = "contentBlockStart"
 	case "contentBlockStop":
 		f.event = "contentBlockStop"
-	case "messageStop":
+	case "messageStop", "metadata":
 		f.event = "messageStop"
 	default:
 		f.event = "other"
