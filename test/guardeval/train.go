@@ -13,7 +13,7 @@ import (
 // kept small so that nothing is learnt by heart. It has no chance in it but a
 // seeded generator, so the same corpus gives the same file, byte by byte.
 const (
-	epochs = 200
+	epochs      = 200
 	leastWeight = 0.05  // what is less is left out of the file
 	leastSeen   = 3     // samples that have a feature
 	decay       = 0.001 // how much small weights are liked
