@@ -191,7 +191,7 @@ func (d *decoding) decodeRun(run []byte, start, end int) {
 			return
 		}
 	}
-	if len(run) >= 16 {
+	if len(run) >= 16 && is32(run[:16]) {
 		upper := bytes.ToUpper(run)
 		out, err := base32.StdEncoding.WithPadding(base32.NoPadding).AppendDecode(d.to.raw[:at], upper[:len(upper)/8*8])
 		if d.to.raw = out; err == nil {
@@ -200,6 +200,16 @@ func (d *decoding) decodeRun(run []byte, start, end int) {
 		}
 		d.to.raw = d.to.raw[:at]
 	}
+}
+
+// is32 reports whether b is of base32's alphabet.
+func is32(b []byte) bool {
+	for _, c := range b {
+		if !letter(c) && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
 }
 
 func appendHex(dst, run []byte) ([]byte, bool) {

@@ -37,6 +37,9 @@ type number struct {
 	s      *scan
 }
 
+// mostGroups is how many groups people write a number in: the French one has seven.
+const mostGroups = 7
+
 // numbers makes a detector of numbers of low to high digits, in one group or in
 // several with one separator between them.
 func numbers(low, high int, is func(*number) bool) func([]span, *scan) []span {
@@ -48,7 +51,7 @@ func numbers(low, high int, is func(*number) bool) func([]span, *scan) []span {
 				continue
 			}
 			n := number{digits: digits[:0], text: s.fold.buf, s: s}
-			for k := i; k < len(all) && len(n.digits)+int(all[k].end-all[k].start) <= high; k++ {
+			for k := i; k < min(len(all), i+mostGroups) && len(n.digits)+int(all[k].end-all[k].start) <= high; k++ {
 				if k > i && !joined(s.fold.buf, all[k-1], all[k]) {
 					break
 				}

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"slices"
@@ -220,6 +221,9 @@ func (j *job) lay(s *scan, c *call.Call, t text) {
 	at := s.begin()
 	if t.class != bedrock.Blob && t.class != bedrock.Inner {
 		s.raw, _ = c.Doc.AppendString(s.raw, t.node)
+		if t.class == bedrock.Link {
+			s.raw, seg.token.kind = withoutData(s.raw, at)
+		}
 		s.end(at, seg)
 		return
 	}
@@ -228,6 +232,21 @@ func (j *job) lay(s *scan, c *call.Call, t text) {
 	if len(s.raw) > at {
 		s.end(at, seg)
 	}
+}
+
+// withoutData puts in place of a link that is a whole image, raw[at:], the words in
+// it. Other links, and texts in links, stay as they are.
+func withoutData(raw []byte, at int) ([]byte, kind) {
+	link := raw[at:]
+	i := bytes.IndexByte(link[:min(len(link), 128)], ',')
+	if i < 0 || !bytes.HasPrefix(link, []byte("data:")) || !bytes.HasSuffix(link[:i], []byte(";base64")) {
+		return raw, inString
+	}
+	out, k := appendBlob(raw, link[i+1:])
+	if k != inNothing {
+		return raw, inString
+	}
+	return append(raw[:at], out[len(raw):]...), inNothing
 }
 
 // appendBlob appends what a value in base64 says: all of it when it is text,
