@@ -98,7 +98,6 @@ func printable(b []byte) bool {
 // The alphabets of runs.
 const (
 	in64 = 1 << iota
-	inHex
 	inMorse
 	inCodes
 )
@@ -108,9 +107,6 @@ var alphabet = func() (t [256]uint8) {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '+', c == '/', c == '-', c == '_':
 			t[c] |= in64
-		}
-		if hexDigit[c] >= 0 {
-			t[c] |= inHex
 		}
 		if c == '.' || c == '-' || c == '/' || c == ' ' || c == '|' || c == '\n' {
 			t[c] |= inMorse
