@@ -53,6 +53,38 @@ func TestFloors(t *testing.T) {
 	}
 }
 
+// TestToolDefinitions: what tools are said to do is full of orders to the model,
+// and is not an attack.
+func TestToolDefinitions(t *testing.T) {
+	l, err := newLab(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := l.shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts, n := l.counts(), 0
+	for _, p := range l.seen {
+		if p.Style != "tool" {
+			continue
+		}
+		n++
+		hits, err := e.Check([]byte(p.Text), "tool", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range hits {
+			if counts[h.Rule] {
+				t.Errorf("%s: found by %s: %s", p.ID, h.Rule, p.Text)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("the corpus has no definitions of tools")
+	}
+}
+
 // TestCorpus: the corpora are what they are said to be: enough of each kind, in
 // enough styles and languages, each prompt once, none of the holdout among those
 // that are learnt from.

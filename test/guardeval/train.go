@@ -14,7 +14,7 @@ import (
 // seeded generator, so the same corpus gives the same file, byte by byte.
 const (
 	epochs      = 200
-	leastWeight = 0.05  // what is less is left out of the file
+	leastWeight = 0.08  // what is less is left out of the file
 	leastSeen   = 3     // samples that have a feature
 	decay       = 0.001 // how much small weights are liked
 	rate        = 0.5
