@@ -65,5 +65,6 @@ func (d *Data) alert(a limit.Alert) {
 	}
 }
 
-// storeUp reports whether the shared store answers; without one nothing is down.
-func (d *Data) storeUp() bool { return d.shared == nil || d.limits.State().Up }
+// storeUp reports whether the shared store answers, as its own probes know also
+// while nobody calls; without one nothing is down.
+func (d *Data) storeUp() bool { return d.shared == nil || d.shared.State().Up }
