@@ -17,7 +17,7 @@ var floors = []struct {
 	{"left out", attack, 89, 0},
 	{"left out", benign, 0, 1},
 	{"left out", trigger, 0, 5},
-	{"holdout", attack, 72, 0},
+	{"holdout", attack, 66, 0},
 	{"holdout", benign, 0, 1},
 	{"holdout", trigger, 0, 5},
 }

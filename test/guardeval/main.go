@@ -9,11 +9,11 @@
 // A prompt counts as detected when any rule with the tag "injection" finds it,
 // whatever that rule's action; secrets, personal data and notes do not count.
 //
-// Three numbers are printed, from the kindest to the most honest. "shipped" is the pack as it is,
-// whose model has seen these prompts. "style left out" judges each style with a
-// model trained without that style, and each benign prompt with a model trained
-// without it. "holdout" are prompts that nobody looked at while rules and lists
-// were written; keep it so, and write new ones when you have looked.
+// Three numbers are printed, from the kindest to the most honest. "shipped" is the
+// pack as it is, whose model has seen these prompts. "style left out" judges each
+// style with a model trained without that style, and each benign prompt with a
+// model trained without it. "holdout" are prompts for which nothing was changed;
+// keep it so, and write new ones when you have looked at what is missed there.
 package main
 
 import (
