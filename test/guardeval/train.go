@@ -11,7 +11,8 @@ import (
 
 // Training is logistic regression: the weights that make the labels likeliest,
 // kept small so that nothing is learnt by heart. It has no chance in it but a
-// seeded generator, so the same corpus gives the same file, byte by byte.
+// seeded generator, so the same corpus gives the same file, byte by byte, on the
+// same kind of processor.
 const (
 	epochs      = 200
 	leastWeight = 0.08  // what is less is left out of the file
