@@ -161,7 +161,9 @@ func TestStoreErrors(t *testing.T) {
 				t.Helper()
 				within(t, 15*time.Second, what, func() bool { return holds(a) && holds(b) })
 			}
-			both("two gates", func(g *gate) bool { return g.server.data.shared.Replicas() == 2 && g.metric(t, "gatehouse_store_up") == "1" })
+			both("two gates", func(g *gate) bool {
+				return g.server.data.shared.Replicas() == 2 && g.metric(t, "gatehouse_store_up") == "1"
+			})
 			rates := func(when string, g *gate, want ...int) {
 				t.Helper()
 				for i, want := range want {
