@@ -148,6 +148,7 @@ func (d *Data) openJournals(ctx context.Context) (err error) {
 	now := time.Now()
 	for _, a := range r.open.Interrupted() {
 		res := a.Interrupted(now)
+		res.Cost = callOf(&a.Asked, d.models()).Worst()
 		if err := d.calls.Write(ledger.KindResult, res.AppendMeta(nil), nil, nil); err != nil {
 			return fmt.Errorf("journal: close interrupted call %s: %w", a.ID, err)
 		}

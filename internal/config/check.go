@@ -271,8 +271,11 @@ func (k *checker) max(key string, l Limit) {
 		k.bad(key+"max", err.Error(), "write "+unit)
 	case n < 1 || n > 1e15:
 		k.bad(key+"max", "must be more than 0 and at most 10^15", "to allow nothing use network, key scopes, `gatehouse user disable` or `gatehouse freeze on`")
-	case l.Measure == "models" && n > 1000:
-		k.bad(key+"max", "must be at most 1000 models", "write a smaller number")
+	case l.Measure == "models" && n > 256:
+		k.bad(key+"max", "must be at most 256 models", "write a smaller number")
+	}
+	if l.Wait > Duration(time.Minute) {
+		k.bad(key+"wait", "is longer than a minute", "callers hold their connections: make it shorter")
 	}
 }
 

@@ -51,6 +51,12 @@ func newExchange(g *Gateway, w http.ResponseWriter, r *http.Request) *exchange {
 	return &exchange{g: g, w: w, r: r, rules: g.rules.Load(), rc: http.NewResponseController(w), call: c}
 }
 
+// free gives back what the request held in memory, once nobody reads it.
+func (x *exchange) free() {
+	x.decision.Free()
+	x.held.Free()
+}
+
 // splitTarget divides a request-target at its first question mark, decoding nothing.
 func splitTarget(target string) (path, query string) {
 	path, query, _ = strings.Cut(target, "?")

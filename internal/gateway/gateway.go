@@ -130,7 +130,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.live.Add(1)
 	defer g.live.Add(-1)
 	x := newExchange(g, w, r)
-	defer x.held.Free()
+	defer x.free()
 	defer g.recoverPanic(x)
 	ref := g.enter(x)
 	if ref == nil && x.route.handler != nil {
@@ -221,6 +221,7 @@ func (g *Gateway) inbound(x *exchange) (guard.Verdict, *call.Refusal) {
 	c.Notes = append(c.Notes, v.Notes...)
 	switch {
 	case v.Blocked:
+		c.Notes = append(c.Notes, blockNote(v))
 		g.o.Observer.Guard(c, v.Rule)
 		return v, nil
 	case v.Refusal != nil:

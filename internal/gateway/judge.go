@@ -47,11 +47,17 @@ func (x *exchange) outbound(header http.Header, body []byte, res *call.Result) (
 func (x *exchange) judged(v guard.Verdict, res *call.Result) {
 	res.Notes = v.Notes
 	if v.Blocked {
+		res.Notes = append(res.Notes, blockNote(v))
 		x.g.o.Observer.Guard(x.call, v.Rule)
 	}
 	if v.Blocked || v.Refusal != nil {
 		res.Outcome = call.Blocked
 	}
+}
+
+// blockNote says in the record which rule blocked.
+func blockNote(v guard.Verdict) call.Note {
+	return call.Note{Stage: "guard", Name: v.Rule, Action: string(guard.Block)}
 }
 
 // blocked answers a prompt that the guard blocked, as Bedrock answers where a

@@ -106,7 +106,7 @@ func (a *Admit) Interrupted(now time.Time) Result {
 	return Result{
 		ID: a.ID, RequestID: a.RequestID, Time: now,
 		Outcome: call.Interrupted, Region: a.Region, Worked: true,
-		Usage:   Usage{Input: a.InputEstimate, Output: a.MaxTokens},
+		Usage:   Usage{Input: a.InputEstimate, Output: a.MaxTokens * max(a.Answers, 1), Images: a.Images},
 		Settled: a.Amounts,
 	}
 }
