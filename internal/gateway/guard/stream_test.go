@@ -27,7 +27,6 @@ type wire struct {
 	body   string
 	piece  func(text string) []byte
 	end    []byte
-	text   func(t *testing.T, frames []byte) string
 }
 
 func js(s string) string { b, _ := json.Marshal(s); return string(b) }
