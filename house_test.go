@@ -44,6 +44,7 @@ var house = map[string]row{
 	"internal/bedrock/model":       {0, "the table of models: id, family, price, limits"},
 	"internal/call":                {0, "the words of the request path"},
 	"internal/geo":                 {0, "address to country"},
+	"internal/secretfile":          {0, "small files that only their owner may read"},
 	"internal/seal":                {0, "bodies encrypted under the keys of a key file"},
 	"internal/testkit/mmdb":        {0, "databases of addresses, for tests"},
 	"guards":                       {0, "the shipped rules of the guard"},

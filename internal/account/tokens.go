@@ -16,6 +16,7 @@ import (
 
 	"gatehouse/internal/apikey"
 	"gatehouse/internal/call"
+	"gatehouse/internal/secretfile"
 )
 
 // TokenLife is how long a login token is good for.
@@ -61,7 +62,7 @@ func openTokenRing(o Options) (*tokenRing, error) {
 	if t.path == "" {
 		t.path, t.managed = filepath.Join(o.Dir, "token-keys.json"), true
 	}
-	b, err := readSecret(t.path)
+	b, err := secretfile.Read(t.path)
 	if missing(err) && t.managed {
 		return t, t.save([]tokenKey{newTokenKey()})
 	}
@@ -116,7 +117,7 @@ func (t *tokenRing) save(keys []tokenKey) error {
 	if err != nil {
 		return err
 	}
-	if err := writeSecret(t.path, append(b, '\n')); err != nil {
+	if err := secretfile.Write(t.path, append(b, '\n')); err != nil {
 		return fmt.Errorf("token keys: %w", err)
 	}
 	t.live.Store(&keys)

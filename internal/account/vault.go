@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"gatehouse/internal/call"
+	"gatehouse/internal/secretfile"
 	"gatehouse/internal/sigv4"
 )
 
@@ -28,12 +29,12 @@ const masterKeyLen = 32
 // openVault reads the master key, one line of hex. It makes one only when
 // nothing can have been sealed yet: a lost key must not be replaced silently.
 func openVault(path string, mayCreate bool) (*vault, error) {
-	b, err := readSecret(path)
+	b, err := secretfile.Read(path)
 	if missing(err) && mayCreate {
 		key := make([]byte, masterKeyLen)
 		rand.Read(key)
 		b = []byte(hex.EncodeToString(key) + "\n")
-		err = writeSecret(path, b)
+		err = secretfile.Write(path, b)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("master key: %w", err)

@@ -20,6 +20,7 @@ import (
 	"gatehouse/internal/gateway"
 	"gatehouse/internal/gateway/record"
 	"gatehouse/internal/ledger"
+	"gatehouse/internal/secretfile"
 )
 
 // freezeFile holds what is frozen, so that a restart does not let anyone
@@ -104,27 +105,11 @@ func (f *freezes) change(edit func(teams map[string]admin.Freeze)) ([]admin.Free
 
 // save replaces the file whole or not at all.
 func (f *freezes) save(rows []admin.Freeze) error {
-	text, err := json.Marshal(rows)
+	data, err := json.Marshal(rows)
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(f.path), ".freeze") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(text)
-	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), f.path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(f.path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return secretfile.Write(f.path, append(data, '\n'))
 }
 
 // ListFreezes implements [admin.Freezes], as the next two do.

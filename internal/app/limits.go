@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/internal/config"
 	"gatehouse/internal/gateway/limit"
+	"gatehouse/internal/secretfile"
 	"gatehouse/internal/store/redis"
 )
 
@@ -30,7 +31,7 @@ func (d *Data) openLimits(context.Context) (err error) {
 func openRedis(c config.LimitStore) (*redis.Counts, error) {
 	o := redis.Options{URL: c.URL, Username: c.Username, Prefix: c.Prefix, Timeout: time.Duration(c.Timeout)}
 	if c.PasswordFile != "" {
-		password, err := readSecret(c.PasswordFile)
+		password, err := secretfile.Line(c.PasswordFile)
 		if err != nil {
 			return nil, fmt.Errorf("limit_store.password_file: %w", err)
 		}

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"gatehouse/internal/gateway/upstream"
 	"gatehouse/internal/metrics"
 	"gatehouse/internal/notify"
+	"gatehouse/internal/secretfile"
 	"gatehouse/internal/sigv4"
 )
 
@@ -61,7 +61,7 @@ func newNotifier(c *config.Config, o notify.Options) (*notify.Notifier, error) {
 			if f.file == "" {
 				continue
 			}
-			secret, err := readSecret(f.file)
+			secret, err := secretfile.Line(f.file)
 			if err != nil {
 				return nil, fmt.Errorf("notify.%s: %w", name, err)
 			}
@@ -71,20 +71,6 @@ func newNotifier(c *config.Config, o notify.Options) (*notify.Notifier, error) {
 	}
 	slices.SortFunc(o.Channels, func(a, b notify.Channel) int { return strings.Compare(a.Name, b.Name) })
 	return notify.New(o)
-}
-
-// readSecret reads the first line of a small file.
-func readSecret(name string) (string, error) {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return "", err
-	}
-	line, rest, _ := strings.Cut(string(data), "\n")
-	line = strings.TrimSuffix(line, "\r")
-	if line == "" || strings.TrimSpace(rest) != "" || len(line) > 4096 {
-		return "", fmt.Errorf("%s: it must hold one line and nothing else", name)
-	}
-	return line, nil
 }
 
 // notifyOptions are what all notifiers share. Credentials are looked for only

@@ -5,19 +5,16 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+
+	"gatehouse/internal/secretfile"
 )
 
-const (
-	maxFile = 16 << 10
-	maxKeys = 64
-)
+const maxKeys = 64
 
 // ReadKeys reads a key file. Its errors name the file and the line and never
 // what stands there.
 func ReadKeys(path string) (*Keys, error) {
-	b, err := readSecret(path)
+	b, err := secretfile.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -27,27 +24,6 @@ func ReadKeys(path string) (*Keys, error) {
 		return nil, fmt.Errorf("key file %s: %w", path, err)
 	}
 	return k, nil
-}
-
-// readSecret reads a small file that only its owner may read or write.
-func readSecret(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if m := info.Mode(); !m.IsRegular() || m.Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s holds secrets and has mode %v: make it a plain file and run chmod 600 on it", path, m)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(b) > maxFile {
-		err = fmt.Errorf("%s is larger than %d bytes", path, maxFile)
-	}
-	return b, err
 }
 
 // ParseKeys reads the content of a key file.

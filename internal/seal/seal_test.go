@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gatehouse/internal/secretfile"
 )
 
 const (
@@ -126,7 +128,7 @@ func TestReadKeys(t *testing.T) {
 		text string
 		want string
 	}{{0o600, keyA, ""}, {0o400, keyA, ""}, {0o640, keyA, "chmod 600"}, {0o604, keyA, "chmod 600"},
-		{0o600, strings.Repeat("#\n", maxFile), "larger than"}, {0o600, "x", "line 1"}} {
+		{0o600, strings.Repeat("#\n", secretfile.Max), "larger than"}, {0o600, "x", "line 1"}} {
 		os.Remove(path)
 		if err := os.WriteFile(path, []byte(tt.text), tt.mode); err != nil {
 			t.Fatal(err)
