@@ -10,16 +10,16 @@ import (
 )
 
 // What a text hides is looked for two layers deep, in two ways: runs of an
-// encoding's alphabet that decode to something readable (base64, base32, hex,
-// decimal and binary codes, Morse, tag characters), and whole passages in
-// which signs of a dressing are found (escapes, rot13, Atbash, reversed words, leet, letters
-// set apart). What comes out of one call is bounded, so that encodings in
+// encoding's alphabet that decode to something readable (base64, base32, base85,
+// uuencode, hex, decimal and binary codes, Morse, Braille, spelling alphabet, tag
+// characters, invisible bits), and whole passages in which signs of a dressing
+// are found (escapes, rot13, Atbash, reversed words, leet, letters set apart). What comes out of one call is bounded, so that encodings in
 // encodings cost no more than some times the text itself; a text that hides more
 // is not judged by half: the guard is down for it.
 
 // A layer may have decodedFloor bytes, and decodedTimes the length of the call's texts.
 const (
-	decodedFloor = 64 << 10
+	decodedFloor = 96 << 10
 	decodedTimes = 4
 )
 
@@ -43,10 +43,12 @@ func (j *job) decode(from, to *scan) bool {
 		}
 		d.runs()
 		d.escapes()
-		d.leet()
+		d.uuencoded()
+		d.words()
 		d.apart()
 	}
 	d.hidden()
+	d.spelled()
 	for i := range disguises {
 		d.disguised(i)
 	}
@@ -131,6 +133,8 @@ func (d *decoding) runs() {
 			i = d.run64(text, i)
 		case c == '.' || c == '\\':
 			i = d.runOdd(text, i)
+		case c == 0xe2 && i+1 < len(text) && text[i+1]&^3 == 0xa0:
+			i = d.runBraille(text, i)
 		default:
 			i++
 		}
@@ -175,6 +179,15 @@ func lineEnd(b []byte) int {
 // its padding it is raw[start:end].
 func (d *decoding) decodeRun(run []byte, start, end int) {
 	at := d.to.begin()
+	if run[0]&^1 == '0' {
+		if out, n := appendBits(d.to.raw, run); n == len(run) {
+			d.to.raw = out
+			if d.put(at, start, end, true, false) {
+				return
+			}
+		}
+		d.to.raw = d.to.raw[:at]
+	}
 	if out, ok := appendHex(d.to.raw, run); ok {
 		d.to.raw = out
 		if d.put(at, start, end, true, false) {
@@ -189,7 +202,7 @@ func (d *decoding) decodeRun(run []byte, start, end int) {
 	}
 	if len(run) >= 16 && is32(run[:16]) {
 		upper := bytes.ToUpper(run)
-		out, err := base32.StdEncoding.WithPadding(base32.NoPadding).AppendDecode(d.to.raw[:at], upper[:len(upper)/8*8])
+		out, err := base32.StdEncoding.WithPadding(base32.NoPadding).AppendDecode(d.to.raw[:at], upper[:whole32(len(upper))])
 		if d.to.raw = out; err == nil {
 			d.put(at, start, end, true, false)
 			return
@@ -197,6 +210,9 @@ func (d *decoding) decodeRun(run []byte, start, end int) {
 		d.to.raw = d.to.raw[:at]
 	}
 }
+
+// whole32 is how many of n characters of base32 make whole bytes.
+func whole32(n int) int { return n - [8]int{1: 1, 3: 1, 6: 1}[n%8] }
 
 // is32 reports whether b is of base32's alphabet.
 func is32(b []byte) bool {
@@ -393,7 +409,7 @@ const (
 	around       = 128
 )
 
-// escapes decodes the passage from the first to the last of %41, =41, \x41,
+// escapes decodes the passage from the first to the last of %41, =41, \x41, \101,
 // \u0041, &#65; and &amp;, if there are some.
 func (d *decoding) escapes() {
 	text := d.from.raw[d.seg.raw.start:d.seg.raw.end]
@@ -447,6 +463,8 @@ func escape(s []byte) (n int, out []byte) {
 		if s[0] == '=' && s[1] == '\n' { // soft line break
 			return 2, nil
 		}
+	case len(s) >= 4 && s[0] == '\\' && '0' <= s[1] && s[1] <= '1' && s[2]&^7 == '0' && s[3]&^7 == '0': // octal
+		return 4, []byte{s[1]&7<<6 | s[2]&7<<3 | s[3]&7}
 	case len(s) >= 4 && s[0] == '\\' && s[1] == 'x':
 		if v, ok := hexNumber(s[2:4]); ok {
 			return 4, []byte{byte(v)}
@@ -468,6 +486,9 @@ func escape(s []byte) (n int, out []byte) {
 
 // hidden reads what tag characters and variation selectors spell.
 func (d *decoding) hidden() {
+	if d.from.fold.seen&hasInvisible != 0 {
+		d.invisibleBits()
+	}
 	if d.from.fold.seen&hasTags == 0 {
 		return
 	}
@@ -502,4 +523,44 @@ func hiddenByte(r rune) (byte, bool) {
 		return byte(r - 0xe0100 + 16), true
 	}
 	return 0, false
+}
+
+// invisibleBits reads texts of which each bit is one of two characters that
+// show nothing. Which of them is the one is not known, so both are tried.
+func (d *decoding) invisibleBits() {
+	for i := range d.from.segs {
+		d.seg = &d.from.segs[i]
+		text := d.from.raw[d.seg.raw.start:d.seg.raw.end]
+		for flip := range byte(2) {
+			at := d.to.begin()
+			out, start, end := appendInvisible(d.to.raw, text, flip)
+			if d.to.raw = out; len(out)-at >= 6 && d.put(at, int(d.seg.raw.start)+start, int(d.seg.raw.start)+end, true, false) {
+				break
+			}
+			d.to.raw = d.to.raw[:at]
+		}
+	}
+}
+
+// appendInvisible takes the first invisible character and its like for flip, and
+// all others for the other bit.
+func appendInvisible(dst, text []byte, flip byte) (out []byte, start, end int) {
+	v, bits, zero := byte(0), 0, rune(-1)
+	for i, r := range string(text) {
+		if r < 0xad || !isZeroWidth(r) {
+			continue
+		}
+		if zero < 0 {
+			zero, start = r, i
+		}
+		b := flip
+		if r != zero {
+			b ^= 1
+		}
+		if v, bits = v<<1|b, bits+1; bits == 8 {
+			dst, v, bits = append(dst, v), 0, 0
+		}
+		end = i + utf8.RuneLen(r)
+	}
+	return dst, start, end
 }

@@ -2,7 +2,9 @@ package guard
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
+	"strings"
 )
 
 // A disguise turns every letter or word of a passage into another. Whether one
@@ -14,27 +16,54 @@ type disguise struct {
 	undo func(b []byte) // in place
 }
 
-var disguises = [...]disguise{
-	{"rot13", func(b []byte) { replace(b, func(c byte) byte { return 'a' + (c-'a'+13)%26 }) }},
+var disguises = append(shifts(), []disguise{
 	{"atbash", func(b []byte) { replace(b, func(c byte) byte { return 'a' + 'z' - c }) }},
 	{"backwards", slices.Reverse[[]byte]},
 	{"words backwards", reverseWords},
+}...)
+
+const numDisguises = 25 + 3
+
+// shifts are the alphabets moved on by 1 to 25 letters, rot13 among them.
+func shifts() (list []disguise) {
+	for n := byte(1); n < 26; n++ {
+		undo := func(b []byte) { replace(b, func(c byte) byte { return 'a' + (c-'a'+26-n)%26 }) }
+		list = append(list, disguise{fmt.Sprint("shift ", n), undo})
+	}
+	return list
 }
 
-const numDisguises = len(disguises)
-
-// tells are the words that show a disguise. They have six letters or more, so
-// that dressed up they are no other words.
+// tells are the words that show a disguise. One of six letters or more is
+// enough, for dressed up it is no other word; of shorter ones, two near each other.
 var tells = [...]string{
 	"ignore", "disregard", "previous", "instructions", "instruction", "system", "prompt", "reveal", "secret", "password",
 	"forget", "override", "restrictions", "guidelines", "developer", "jailbreak", "unrestricted", "everything", "anything", "assistant", "please",
+	"answer", "respond", "response", "repeat", "output", "message", "without", "before", "should", "explain", "describe", "pretend", "conversation", "following",
+	"the", "and", "you", "your", "that", "this", "what", "which", "with", "from", "have", "tell", "give", "show", "print", "write", "make", "rules", "about", "above", "there", "would",
 }
+
+// surely is the length of a word that shows a disguise by itself.
+const surely = 6
+
+// redo is how the tells are dressed: undoing 25 times is redoing, for each
+// disguise comes back to the text after 26 or 2 times.
+func (d *disguise) redo(b []byte) {
+	for range 25 {
+		d.undo(b)
+	}
+}
+
+// rareTells are how many tells shifts other than rot13 have, to keep the words few.
+const rareTells = 10
 
 func (d *disguise) hints() []word {
 	var out []word
-	for _, t := range tells {
+	for i, t := range tells {
+		if i >= rareTells && strings.HasPrefix(d.name, "shift") && d.name != "shift 13" {
+			break
+		}
 		b := []byte(t)
-		d.undo(b)
+		d.redo(b)
 		out = append(out, word{text: string(b), left: true, right: true})
 	}
 	return out
@@ -63,8 +92,9 @@ func reverseWords(b []byte) {
 func (d *decoding) disguised(i int) {
 	s := d.from
 	done := int32(0)
-	for _, h := range s.hits[d.e.hints[i]] {
-		if h.start < done {
+	hits := s.hits[d.e.hints[i]]
+	for n, h := range hits {
+		if h.start < done || h.end-h.start < surely && (n+1 == len(hits) || hits[n+1].end-h.end > around) {
 			continue
 		}
 		k := s.segAt(h.start, false)
@@ -84,7 +114,7 @@ func (d *decoding) disguised(i int) {
 
 // leetLetter is the letter that a digit or sign stands for; 0 for none.
 var leetLetter = [256]byte{
-	'0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7': 't', '8': 'b', '9': 'g',
+	'0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '6': 'g', '7': 't', '8': 'b', '9': 'g',
 	'@': 'a', '$': 's', '!': 'i', '|': 'l', '+': 't',
 }
 
@@ -107,8 +137,9 @@ func isLeet(w []byte) bool {
 
 func letter(c byte) bool { c |= 0x20; return 'a' <= c && c <= 'z' }
 
-// leet writes passages with words such as 1gn0r3 in letters.
-func (d *decoding) leet() {
+// words looks at each word: long ones may be base85, and passages with words
+// such as 1gn0r3 are written in letters.
+func (d *decoding) words() {
 	text := d.from.raw[d.seg.raw.start:d.seg.raw.end]
 	first, last := -1, 0
 	for i := 0; i < len(text); {
@@ -128,6 +159,9 @@ func (d *decoding) leet() {
 			}
 			last = end
 		}
+		if end-i >= least85 {
+			d.word85(text[i:end], i)
+		}
 		i = end + 1
 	}
 	if first >= 0 {
@@ -135,14 +169,26 @@ func (d *decoding) leet() {
 	}
 }
 
+// unleet writes a passage in letters; of what was sent once more, if 1 may stand
+// for another.
 func (d *decoding) unleet(text []byte, first, last int) {
 	start, end := clip(text, first-around, last+around)
+	d.unleetAs(text, start, end, 'i')
+	if d.first && bytes.IndexByte(text[first:last], '1') >= 0 {
+		d.unleetAs(text, start, end, 'l')
+	}
+}
+
+func (d *decoding) unleetAs(text []byte, start, end int, one byte) {
 	at := d.to.begin()
 	d.to.raw = append(d.to.raw, text[start:end]...)
 	out := d.to.raw[at:]
 	for i, c := range out {
 		if l := leetLetter[c]; l != 0 && (i > 0 && letter(out[i-1]) || i+1 < len(out) && (letter(out[i+1]) || leetLetter[out[i+1]] != 0)) {
 			out[i] = l
+			if c == '1' {
+				out[i] = one
+			}
 		}
 	}
 	d.put(at, int(d.seg.raw.start)+start, int(d.seg.raw.start)+end, false, false)

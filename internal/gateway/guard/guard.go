@@ -11,7 +11,7 @@
 // all rules. Only rules whose words are there go on: to regular expressions
 // (RE2, run near a literal of theirs), to groups of things near each other, to
 // detectors of secrets and personal data. Rules that ask for it also see what
-// base64, hexadecimal, rot13 and other dressings hide, two layers deep. All of this is linear
+// base64, hexadecimal, rot13, Braille and other dressings hide, two layers deep. All of this is linear
 // in the text and bounded by a time per call; when the time is over, or a rule
 // or a scorer breaks, the guard is down for this call, which Options.OnError
 // turns into a refusal or a note, never into silence.
@@ -94,6 +94,7 @@ type Engine struct {
 	finders  int
 	canary   int32               // finder of the canaries
 	hints    [numDisguises]int32 // finders of the words that show them
+	spelling int32               // finder of the spelling alphabet
 
 	detectorHints [numDetectors]int32 // finders
 	decodeIn      bool
@@ -130,6 +131,7 @@ func New(o Options) (*Engine, error) {
 	for i := range e.hints {
 		e.hints[i] = c.finder(disguises[i].hints())
 	}
+	e.spelling = c.finder(codeHints())
 	for i := range detectors {
 		e.detectorHints[i] = c.finder(hintsOf(detectors[i].hints))
 	}
