@@ -46,30 +46,29 @@ func TestSmallLimitAdmitsFirst(t *testing.T) {
 // 3: whichever field of a body may bound the answer, the largest is reserved, or
 // the call is refused; none reaches Bedrock beyond a budget for 2,999 tokens.
 func TestHiddenBounds(t *testing.T) {
-	for name, tt := range map[string]struct{ model, operation, body string }{
-		"additional fields of Converse": {haiku, "converse", `{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":1},"additionalModelRequestFields":{"max_tokens":3000}}`},
-		"nested additional fields":      {lite, "converse", `{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":1},"additionalModelRequestFields":{"inferenceConfig":{"maxTokens":3000}}}`},
-		"both fields of OpenAI":         {"openai.gpt-oss-20b-1:0", "invoke", `{"messages":[{"role":"user","content":"x"}],"max_tokens":1,"max_completion_tokens":3000}`},
-		"both, the other way":           {"openai.gpt-oss-20b-1:0", "invoke", `{"messages":[{"role":"user","content":"x"}],"max_tokens":3000,"max_completion_tokens":1}`},
-		"twice":                         {lite, "converse", `{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":1,"maxTokens":3000}}`},
-		"in another case":               {lite, "converse", `{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":1,"MaxTokens":3000}}`},
-		"several answers":               {"openai.gpt-oss-20b-1:0", "invoke", `{"messages":[{"role":"user","content":"x"}],"max_tokens":1000,"n":3}`},
-		"passes: Converse":              {lite, "converse", `{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":2900}}`},
-		"passes: Claude":                {haiku, "invoke", `{"anthropic_version":"bedrock-2023-05-31","max_tokens":2900,"messages":[{"role":"user","content":"x"}]}`},
-		"passes: OpenAI":                {"openai.gpt-oss-20b-1:0", "invoke", `{"messages":[{"role":"user","content":"x"}],"max_tokens":1,"max_completion_tokens":2900}`},
+	prices := map[string]config.Price{}
+	for _, id := range []string{lite, haiku, "openai.gpt-oss-20b-1:0"} {
+		prices[id] = config.Price{Input: "0.00000001", Output: "0.0000333444"}
+	}
+	g := startGate(t, only(config.Limit{Name: "own", Per: []string{"user"}, Measure: "usd", Max: "0.0001", Window: "day"}), func(g *gate) { g.config.Prices.Models = prices })
+	for _, tt := range []struct{ name, model, operation, body string }{
+		{"additional fields of Converse", haiku, "converse", `{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":1},"additionalModelRequestFields":{"max_tokens":3000}}`},
+		{"nested additional fields", lite, "converse", `{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":1},"additionalModelRequestFields":{"inferenceConfig":{"maxTokens":3000}}}`},
+		{"both fields of OpenAI", "openai.gpt-oss-20b-1:0", "invoke", `{"messages":[{"role":"user","content":"x"}],"max_tokens":1,"max_completion_tokens":3000}`},
+		{"both, the other way", "openai.gpt-oss-20b-1:0", "invoke", `{"messages":[{"role":"user","content":"x"}],"max_tokens":3000,"max_completion_tokens":1}`},
+		{"twice", lite, "converse", `{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":1,"maxTokens":3000}}`},
+		{"in another case", lite, "converse", `{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":1,"MaxTokens":3000}}`},
+		{"several answers", "openai.gpt-oss-20b-1:0", "invoke", `{"messages":[{"role":"user","content":"x"}],"max_tokens":1000,"n":3}`},
+		{"passes: Converse", lite, "converse", `{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":2500}}`},
+		{"passes: Claude", haiku, "invoke", `{"anthropic_version":"bedrock-2023-05-31","max_tokens":2500,"messages":[{"role":"user","content":"x"}]}`},
+		{"passes: OpenAI", "openai.gpt-oss-20b-1:0", "invoke", `{"messages":[{"role":"user","content":"x"}],"max_tokens":1,"max_completion_tokens":2500}`},
 	} {
-		g := startGate(t, only(config.Limit{Name: "own", Per: []string{"user"}, Measure: "usd", Max: "0.0001", Window: "day"}), func(g *gate) {
-			g.config.Prices.Models = map[string]config.Price{}
-			for _, id := range []string{lite, haiku, "openai.gpt-oss-20b-1:0"} {
-				g.config.Prices.Models[id] = config.Price{Input: "0.00000001", Output: "0.0000333444"}
-			}
-		})
+		before := g.calls.Load()
 		resp, body := g.answer(t, tt.model, tt.operation, tt.body)
-		passes := strings.HasPrefix(name, "passes")
-		if (resp.StatusCode == 200) != passes || resp.StatusCode >= 500 || (g.calls.Load() > 0) != passes {
-			t.Errorf("%s: %d %s, %d reached Bedrock", name, resp.StatusCode, body, g.calls.Load())
+		passes := strings.HasPrefix(tt.name, "passes")
+		if (resp.StatusCode == 200) != passes || resp.StatusCode >= 500 || (g.calls.Load() > before) != passes {
+			t.Errorf("%s: %d %s, %d reached Bedrock", tt.name, resp.StatusCode, body, g.calls.Load()-before)
 		}
-		g.stop()
 	}
 }
 
@@ -226,35 +225,32 @@ func (g *gate) on(t *testing.T, path, body string) (status int, answer string) {
 	return resp.StatusCode, string(b)
 }
 
-// 16: no route, native or chat, whole or streamed, leads around a limit.
+// 16: every route, native or chat, whole or streamed, counts, and none leads
+// around a limit that is used up.
 func TestNoSecondPath(t *testing.T) {
-	for _, measure := range []config.Limit{
+	for _, l := range []config.Limit{
 		{Measure: "requests", Max: "5"},
-		{Measure: "usd", Max: "0.00001", Window: "day"},
+		{Measure: "usd", Max: "0.01", Window: "day"},
 	} {
-		for _, first := range routes {
-			measure.Name, measure.Per = "own", []string{"user"}
-			g := startGate(t, only(measure))
-			for n := 0; g.row("own").Used < g.row("own").Max-1 || n == 0; n++ {
-				if status, body := g.on(t, first.path, fmt.Sprintf(first.body, fmt.Sprint("hello ", n))); status != 200 || n > 100 {
-					if measure.Measure == "usd" {
-						break // what is left is less than a call may cost
-					}
-					t.Fatalf("%s: %d %s", first.name, status, body)
-				}
+		l.Name, l.Per = "own", []string{"user"}
+		g := startGate(t, only(l))
+		for _, r := range routes {
+			before := g.row("own").Used
+			if status, body := g.on(t, r.path, fmt.Sprintf(r.body, "hello")); status != 200 || g.row("own").Used <= before {
+				t.Errorf("%s, %s: %d %q, then %+v", l.Measure, r.name, status, body, g.row("own"))
 			}
-			reached := g.calls.Load()
-			if measure.Measure == "requests" {
-				g.on(t, first.path, fmt.Sprintf(first.body, "the last"))
-				reached++
+		}
+		for n := 0; n < 500; n++ { // until nothing is left
+			if status, _ := g.on(t, routes[0].path, fmt.Sprintf(routes[0].body, "hello")); status != 200 {
+				break
 			}
-			for _, r := range routes {
-				long := fmt.Sprintf(r.body, strings.Repeat("a long story ", 50))
-				if status, body := g.on(t, r.path, long); status != 400 && status != 429 || g.calls.Load() != reached {
-					t.Errorf("%s after %s: %d %s, %d reached Bedrock, want %d", r.name, first.name, status, body, g.calls.Load(), reached)
-				}
+		}
+		reached := g.calls.Load()
+		for _, r := range routes {
+			long := fmt.Sprintf(r.body, strings.Repeat("a long story ", 500))
+			if status, body := g.on(t, r.path, long); status != 400 && status != 429 || g.calls.Load() != reached {
+				t.Errorf("%s, %s, when used up: %d %q, %d more reached Bedrock", l.Measure, r.name, status, body, g.calls.Load()-reached)
 			}
-			g.stop()
 		}
 	}
 }
