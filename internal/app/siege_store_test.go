@@ -209,6 +209,64 @@ func TestStoreErrors(t *testing.T) {
 	}
 }
 
+// However often the store goes and comes while two gates are called, in the end
+// it has counted every call that was admitted, and each of them once.
+func TestStoreFlapsUnderLoad(t *testing.T) {
+	const callers, each, most = 16, 40, 100_000
+	store := startRedis(t)
+	limits := only(config.Limit{Name: "own", Per: []string{"team"}, Measure: "requests", Max: config.Decimal(strconv.Itoa(most)), Window: "day", OnStoreError: "allow"})
+	gates := [2]*gate{startGate(t, limits, store.sharing(50*time.Millisecond)), startGate(t, limits, store.sharing(50*time.Millisecond))}
+	var all sync.WaitGroup
+	var through atomic.Int64
+	for i := range callers {
+		all.Go(func() {
+			for n := range each {
+				g := gates[(i+n)%2]
+				resp, err := http.DefaultClient.Do(g.request(g.ctx, lite, []string{"converse", "converse-stream"}[n%2], said(fmt.Sprint(i, n))))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				if resp.StatusCode != 200 {
+					t.Errorf("caller %d, call %d: %d", i, n, resp.StatusCode)
+				}
+				through.Add(1)
+			}
+		})
+	}
+	for flap := int64(1); flap < 8; flap++ {
+		within(t, 30*time.Second, "more calls", func() bool { return through.Load() >= flap*callers*each/10 })
+		if flap%2 == 0 {
+			store.hold()
+		} else {
+			store.Close()
+		}
+		within(t, 30*time.Second, "more calls without the store", func() bool { return through.Load() >= flap*callers*each/10+10 })
+		if flap%2 == 0 {
+			store.release()
+		} else {
+			store.Restart()
+			store.watch()
+		}
+	}
+	all.Wait()
+	within(t, 30*time.Second, "all is told to the store", func() bool {
+		return gates[0].server.data.storeUp() && gates[1].server.data.storeUp() &&
+			gates[0].server.data.limits.State().Pending+gates[1].server.data.limits.State().Pending == 0
+	})
+	resp, _ := gates[0].answer(t, lite, "converse", said("and now?"))
+	if got, want := resp.Header.Get("X-Ratelimit-Remaining"), strconv.Itoa(most-callers*each-1); got != want {
+		t.Errorf("%s are left by the store's count, want %s", got, want)
+	}
+	for _, g := range gates {
+		if state := g.server.data.limits.State(); state.Errors == 0 || state.Dropped != 0 {
+			t.Errorf("the store was never away, or not told all: %+v", state)
+		}
+	}
+}
+
 // A gate that starts before its store serves what it may, and uses the store
 // once it is there: nothing is decided at the start for good (litellm #42653).
 func TestStoreComesLater(t *testing.T) {
