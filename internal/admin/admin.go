@@ -258,10 +258,11 @@ type Export struct {
 const (
 	ExportInvocations = "invocations" // AWS's model invocation log, one call a line
 	ExportCloudTrail  = "cloudtrail"  // CloudTrail records
+	ExportRecords     = "records"     // what the journal itself says, notes and reasons included; no bodies
 )
 
 // ExportForms are the forms of an export, the default first.
-var ExportForms = []string{ExportInvocations, ExportCloudTrail}
+var ExportForms = []string{ExportInvocations, ExportCloudTrail, ExportRecords}
 
 // Info is about the running program.
 type Info struct {

@@ -71,6 +71,9 @@ func verifyJournal(dir string, capped bool) (Verification, error) {
 // in order of time. A server may be writing them; what it writes meanwhile may
 // be missing. When records are damaged, all others are written first.
 func ExportJournals(dir string, e Export, w io.Writer) error {
+	if e.As == ExportRecords {
+		return exportRecords(dir, e, w)
+	}
 	as := ledger.InvocationLog
 	if e.As == ExportCloudTrail {
 		as = ledger.CloudTrail
@@ -78,6 +81,31 @@ func ExportJournals(dir string, e Export, w io.Writer) error {
 	entries := merge(journal.Read(nil, filepath.Join(dir, CallsDir), 0), journal.Read(nil, filepath.Join(dir, StrangersDir), 0))
 	_, err := ledger.Export(entries, ledger.ExportOptions{As: as, Join: ledger.JoinOptions{From: e.From, To: e.To, Keys: e.Keys}}, w)
 	return err
+}
+
+// kindNames are what records are called in an export.
+var kindNames = map[journal.Kind]string{
+	ledger.KindAdmit: "admit", ledger.KindResult: "result", ledger.KindRefused: "refused", ledger.KindTally: "tally", ledger.KindAccount: "account",
+}
+
+// exportRecords writes a line for each record as it stands in the journals,
+// with what no format of AWS has a place for: why a call was refused and by
+// which limit or policy, what was flagged, masked or only observed.
+func exportRecords(dir string, e Export, w io.Writer) error {
+	entries := merge(journal.Metas(nil, filepath.Join(dir, CallsDir), e.From), journal.Metas(nil, filepath.Join(dir, StrangersDir), e.From))
+	for entry, err := range entries {
+		if err != nil {
+			return err
+		}
+		name := kindNames[entry.Kind]
+		if name == "" || entry.Time.Before(e.From) || !e.To.IsZero() && !entry.Time.Before(e.To) {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "{\"record\":%q,\"seq\":%d,%s\n", name, entry.Seq, entry.Meta[1:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // merge yields the entries of a and b by time.

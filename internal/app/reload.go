@@ -35,12 +35,19 @@ func (s *server) watch(ctx context.Context) {
 			s.reload(ctx)
 			w = watched{loaded: s.fingerprint()}
 		case <-tick.C:
-			if w.settled(s.fingerprint()) {
+			if w.settled(s.fingerprint()) || s.unfinished() {
 				s.reload(ctx)
 				w = watched{loaded: s.fingerprint()}
 			}
 		}
 	}
+}
+
+// unfinished reports that the last reload failed: the files of the configuration
+// that is not in force are not known, so it is simply tried again.
+func (s *server) unfinished() bool {
+	e := s.data.reloadError.Load()
+	return e != nil && *e != ""
 }
 
 // watched remembers what files looked like when they were loaded, and at the
@@ -75,21 +82,24 @@ func (s *server) reload(ctx context.Context) {
 	if err == nil {
 		err = s.apply(ctx, c)
 	}
-	s.reloaded(err)
-	if err != nil {
-		s.log.Error("configuration not reloaded: the old one stays in force", "err", err)
+	if again := s.reloaded(err); err != nil {
+		if !again {
+			s.log.Error("configuration not reloaded: the old one stays in force", "err", err)
+		}
 		return
 	}
 	s.log.Info("configuration reloaded")
 }
 
-// reloaded remembers how the last reload went.
-func (s *server) reloaded(err error) {
+// reloaded remembers how the last reload went, and reports whether the one
+// before went the same way.
+func (s *server) reloaded(err error) (again bool) {
 	message := ""
 	if err != nil {
 		message = err.Error()
 	}
-	s.data.reloadError.Store(&message)
+	before := s.data.reloadError.Swap(&message)
+	return before != nil && *before == message
 }
 
 // apply replaces what can be replaced while calls are served. All of it is

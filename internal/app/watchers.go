@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,8 @@ import (
 type watchers struct {
 	metrics *metrics.Metrics
 	alarms  *alarm.Alarms
+
+	name func(key string) string // a bucket's key for people
 
 	mu       sync.Mutex
 	notifier *notify.Notifier
@@ -105,8 +108,42 @@ func newWatchers(ctx context.Context, s *server) (*watchers, error) {
 		return nil, err
 	}
 	w.replace(ctx, s.c, notifier)
+	w.name = s.data.nameOf
 	go w.alarms.Run(ctx)
+	if s.data.shared != nil {
+		go w.watchStore(ctx, s)
+	}
 	return w, nil
+}
+
+// watchStore tells when the shared store of limits stops answering, and when it
+// answers again.
+func (w *watchers) watchStore(ctx context.Context, s *server) {
+	up := true
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if now := s.data.storeUp(); now != up {
+			up = now
+			w.store(s.log, up, s.data.shared.State().Last)
+		}
+	}
+}
+
+func (w *watchers) store(log *slog.Logger, up bool, last string) {
+	m := notify.Message{Kind: "store", Severity: 7, Title: "The shared store of limits does not answer", Text: "Each limit does what its on_store_error says. " + last, Key: "store down"}
+	if up {
+		m = notify.Message{Kind: "store", Severity: 1, Title: "The shared store of limits answers again", Key: "store up"}
+		log.Info("the shared store of limits answers again")
+	} else {
+		log.Error("the shared store of limits does not answer: on_store_error holds", "err", last)
+	}
+	w.send(m, nil)
 }
 
 // replace puts other channels in force. The old ones send what they have queued.
@@ -151,6 +188,7 @@ func (w *watchers) limit(a limit.Alert) {
 	w.mu.Lock()
 	channels := w.limits[a.Limit]
 	w.mu.Unlock()
+	a.Key = w.name(a.Key)
 	severity := 4
 	if a.Permille >= 1000 {
 		severity = 6
@@ -166,7 +204,10 @@ func (w *watchers) limit(a limit.Alert) {
 
 // amountText is an amount of a measure for people.
 func amountText(measure string, n int64) string {
-	if measure == "usd" {
+	switch {
+	case measure == "usd" && n < 1e9:
+		return strconv.FormatFloat(float64(n)/1e9, 'g', 3, 64) + " USD"
+	case measure == "usd":
 		return strconv.FormatFloat(float64(n)/1e9, 'f', 2, 64) + " USD"
 	}
 	return strconv.FormatInt(n, 10) + " " + measure
@@ -200,6 +241,23 @@ func (s *server) audit() metrics.Audit {
 		return metrics.AuditWarning
 	}
 	return metrics.AuditOK
+}
+
+// nameOf puts names in the place of user ids in a bucket's key.
+func (d *Data) nameOf(key string) string {
+	users, err := d.accounts.Users(context.Background())
+	if err != nil {
+		return key
+	}
+	parts := strings.Split(key, ",")
+	for i, part := range parts {
+		for _, u := range users {
+			if u.ID == part {
+				parts[i] = u.Name
+			}
+		}
+	}
+	return strings.Join(parts, ",")
 }
 
 // limitTotals sums up how limits stand over all of their buckets.

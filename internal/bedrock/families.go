@@ -27,7 +27,11 @@ var (
 		"bytes": blobs, "s3Location": s3Location, "text": texts,
 		"content": list(object(members{"text": texts})),
 	})
-	converseMedia    = object(members{"format": skipped, "source": converseSource})
+	converseMedia = object(members{"format": skipped, "source": converseSource})
+	converseImage = object(members{"format": skipped, "source": object(members{
+		"bytes": picture, "s3Location": s3Location, "text": texts,
+		"content": list(object(members{"text": texts})),
+	})})
 	converseDocument = object(members{
 		"format": skipped, "name": texts, "source": converseSource, "context": texts, "citations": none,
 	})
@@ -37,16 +41,16 @@ var (
 	converseToolResult = as(RoleTool, object(members{
 		"toolUseId": skipped, "status": skipped, "type": skipped,
 		"content": list(object(members{
-			"text": texts, "json": freely, "image": converseMedia, "video": converseMedia,
+			"text": texts, "json": freely, "image": converseImage, "video": converseMedia,
 			"document": converseDocument, "searchResult": converseSearchResult,
 		})),
 	}))
 	converseGuard = object(members{
 		"text":  object(members{"text": texts, "qualifiers": skipped}),
-		"image": converseMedia,
+		"image": converseImage,
 	})
 	converseBlock = object(members{
-		"text": texts, "image": converseMedia, "video": converseMedia, "audio": converseMedia,
+		"text": texts, "image": converseImage, "video": converseMedia, "audio": converseMedia,
 		"document": converseDocument, "guardContent": converseGuard, "cachePoint": skipped,
 		"toolUse":    object(members{"toolUseId": skipped, "type": skipped, "name": texts, "input": freely}),
 		"toolResult": converseToolResult,
@@ -80,6 +84,11 @@ var (
 		members{"type": skipped, "media_type": skipped, "data": texts, "url": links, "file_id": skipped, "content": claudeText},
 		map[string]*Shape{"base64": object(members{"type": skipped, "media_type": skipped, "data": blobs})},
 	)
+	claudePicture = typed(
+		members{"type": skipped, "media_type": skipped, "data": texts, "url": links, "file_id": skipped},
+		map[string]*Shape{"base64": object(members{"type": skipped, "media_type": skipped, "data": picture})},
+	)
+	claudeImage    = object(members{"type": skipped, "source": claudePicture, "cache_control": skipped})
 	claudeText     = list(textOr(object(members{"type": skipped, "text": texts, "cache_control": skipped, "citations": freely})))
 	claudeDocument = members{
 		"type": skipped, "source": claudeSource, "title": texts, "context": texts, "citations": freely, "cache_control": skipped,
@@ -89,7 +98,7 @@ var (
 			"type": skipped, "text": texts, "source": claudeSource, "title": texts, "context": texts,
 			"content": claudeText, "citations": freely, "cache_control": skipped, "tool_name": texts,
 		},
-		map[string]*Shape{"search_result": object(members{
+		map[string]*Shape{"image": claudeImage, "search_result": object(members{
 			"type": skipped, "source": texts, "title": texts, "content": claudeText, "citations": freely, "cache_control": skipped,
 		})},
 	))
@@ -100,6 +109,7 @@ var (
 		},
 		map[string]*Shape{
 			"document":      object(claudeDocument),
+			"image":         claudeImage,
 			"search_result": claudeResult.byType["search_result"],
 			"tool_use":      claudeToolUse, "server_tool_use": claudeToolUse,
 			"tool_result": object(members{
@@ -156,7 +166,7 @@ var (
 	}))
 	openAIBody = object(members{
 		"messages": openAIMessages, "prompt": list(texts), "suffix": texts,
-		"images": list(blobs), // imported vision models
+		"images": list(picture), // imported vision models
 		"tools":  as(RoleTool, freely), "functions": as(RoleTool, freely),
 		"tool_choice": as(RoleTool, freely), "function_call": as(RoleTool, freely),
 		"documents": as(RoleTool, freely), "response_format": as(RoleOther, freely),
@@ -178,7 +188,7 @@ var (
 var (
 	imageParams = object(members{
 		"text": texts, "negativeText": texts, "maskPrompt": texts, "style": skipped,
-		"image": blobs, "images": list(blobs), "maskImage": blobs, "conditionImage": blobs, "referenceImage": blobs,
+		"image": picture, "images": list(picture), "maskImage": picture, "conditionImage": picture, "referenceImage": picture,
 		"controlMode": skipped, "outPaintingMode": skipped, "colors": skipped,
 	})
 	amazonImageBody = object(members{
@@ -285,7 +295,7 @@ var Families = finish([]Family{
 	},
 	{ // C8; the count in a stream is a running one
 		Name: "llama", Aliases: []string{"llama2"},
-		Body:      object(members{"prompt": texts, "images": list(blobs), guardrailConfigKey: skipped}),
+		Body:      object(members{"prompt": texts, "images": list(picture), guardrailConfigKey: skipped}),
 		MaxTokens: []Path{"max_gen_len"},
 		Answer:    Answer{Input: "prompt_token_count", Output: "generation_token_count"},
 		Stream:    []Answer{{Input: "prompt_token_count", Output: "generation_token_count", Mark: "generation_token_count"}},
@@ -300,7 +310,7 @@ var Families = finish([]Family{
 		Body: object(members{
 			"prompt": texts, "negative_prompt": texts, "text_prompts": list(object(members{"text": texts})),
 			"search_prompt": texts, "select_prompt": texts,
-			"image": blobs, "init_image": blobs, "mask": blobs, "mask_image": blobs, "style_image": blobs,
+			"image": picture, "init_image": picture, "mask": picture, "mask_image": picture, "style_image": picture,
 			"mode": skipped, "aspect_ratio": skipped, "output_format": skipped, "style_preset": skipped,
 			"clip_guidance_preset": skipped, "sampler": skipped, "init_image_mode": skipped, "mask_source": skipped,
 			guardrailConfigKey: skipped,
@@ -317,7 +327,7 @@ var Families = finish([]Family{
 	{ // C11
 		Name: "titan-embed",
 		Body: object(members{
-			"inputText": texts, "inputImage": blobs, "embeddingTypes": skipped, "embeddingConfig": none,
+			"inputText": texts, "inputImage": picture, "embeddingTypes": skipped, "embeddingConfig": none,
 		}),
 		Answer: Answer{Input: "inputTextTokenCount"},
 	},
@@ -332,7 +342,7 @@ var Families = finish([]Family{
 	{ // C11
 		Name: "cohere-embed",
 		Body: object(members{
-			"texts": list(texts), "images": list(blobs), "inputs": list(object(members{"content": openAIContent})),
+			"texts": list(texts), "images": list(picture), "inputs": list(object(members{"content": openAIContent})),
 			"input_type": skipped, "truncate": skipped, "embedding_types": skipped,
 		}),
 	},

@@ -24,7 +24,8 @@ type Class uint8
 const (
 	Unknown Class = iota // not what the row has there: the zero value is the strict one
 	Text                 // the model may read it, or wrote it
-	Blob                 // bytes in base64: an image, a document
+	Blob                 // bytes in base64: a document, a video
+	Picture              // bytes in base64 that a model takes for one image
 	Inner                // a native body in base64, to be read with the model's row
 	Link                 // where bytes are to be fetched from
 	Tier                 // names a service tier or a latency, which may have its own price
@@ -33,11 +34,15 @@ const (
 	free // any JSON: all strings and all keys below are text, but for members of its own
 )
 
+// Coded reports whether a value of the class is bytes in base64.
+func (c Class) Coded() bool { return c == Blob || c == Picture || c == Inner }
+
 var (
 	skipped = &Shape{leaf: skip}
 	texts   = &Shape{leaf: Text}
 	freely  = &Shape{leaf: free}
 	blobs   = &Shape{leaf: Blob}
+	picture = &Shape{leaf: Picture}
 	links   = &Shape{leaf: Link}
 	tiers   = &Shape{leaf: Tier}
 )

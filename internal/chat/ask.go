@@ -171,6 +171,8 @@ func problemOf(status int, h http.Header, body []byte) *problem {
 	kind, namespace, _ := strings.Cut(h.Get("X-Amzn-Errortype"), ":")
 	authLayer := strings.Contains(namespace, "coral.service")
 	switch {
+	case kind == "ServiceQuotaExceededException" && quotaOf(h).left():
+		return &problem{Message: "You have used up what you may spend. Try again later", Code: "quota_exceeded", status: http.StatusTooManyRequests, quota: quotaOf(h)}
 	case kind == "ServiceQuotaExceededException":
 		return &problem{Message: "You have used up your queries of the day. Try again tomorrow", Code: "quota_exceeded", status: http.StatusTooManyRequests, quota: spent(quotaOf(h))}
 	case status == http.StatusTooManyRequests:

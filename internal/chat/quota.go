@@ -23,6 +23,9 @@ func quotaOf(h http.Header) quota {
 	return quota{Queries: &used, Balance: &left}
 }
 
+// left reports whether there are questions left: another limit refused.
+func (q quota) left() bool { return q.Balance != nil && *q.Balance > 0 }
+
 // spent is the quota of somebody who was refused by it.
 func spent(q quota) quota {
 	if q.Queries == nil {

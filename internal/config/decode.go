@@ -86,6 +86,9 @@ func (d *decoder) notLater(f field, before, after reflect.Value) {
 
 func (d *decoder) want(n ast.Node, f field, what string) {
 	d.unread[f.path] = true
+	if _, ok := n.(ast.MapNode); ok && what == "text" {
+		what += "; inside [ ] and { } put what holds a colon in quotes"
+	}
 	d.addAt(n, fmt.Sprintf("%s is %s", f.path, strings.ToLower(n.Type().YAMLName())), "write "+what)
 }
 

@@ -107,8 +107,10 @@ type Decimal string
 
 // UnmarshalText reads a decimal number that is not negative.
 func (d *Decimal) UnmarshalText(text []byte) error {
-	if _, err := Decimal(text).Scaled(9); err != nil {
-		return err
+	if _, err := Decimal(text).Scaled(9); err != nil { // too fine or too large for money
+		if _, whole := Decimal(text).Scaled(0); whole != nil {
+			return err
+		}
 	}
 	*d = Decimal(text)
 	return nil

@@ -89,6 +89,7 @@ type Gateway struct {
 	o         Options
 	rules     atomic.Pointer[Rules]
 	freezer   freezer
+	refusals  refusalLog
 	strangers read.Budget // bodies of callers not yet authenticated
 	callers   read.Budget // bodies of authenticated ones
 	routes    map[string]Route
@@ -195,10 +196,10 @@ func (g *Gateway) serve(x *exchange) *call.Refusal {
 		return ref
 	}
 	verdict, ref := g.inbound(x)
-	if ref == nil {
-		ref = g.o.Record.Admit(c)
-	}
 	if ref != nil {
+		return ref
+	}
+	if ref := g.o.Record.Admit(c); ref != nil {
 		g.o.Limits.Release(c)
 		return ref
 	}
@@ -211,7 +212,9 @@ func (g *Gateway) serve(x *exchange) *call.Refusal {
 }
 
 // inbound asks the guard about the prompt, and masks what it says. A block is no
-// refusal here: it is admitted and recorded, and answered without Bedrock.
+// refusal here: it is admitted and recorded, and answered without Bedrock. What
+// cannot be judged is refused, and its request counts all the same: the work was
+// done.
 func (g *Gateway) inbound(x *exchange) (guard.Verdict, *call.Refusal) {
 	c := x.call
 	if x.rules.Guard == nil || c.Operation.Body == "apply-guardrail" { // its texts are brought to be judged
@@ -219,17 +222,19 @@ func (g *Gateway) inbound(x *exchange) (guard.Verdict, *call.Refusal) {
 	}
 	v := x.rules.Guard.Inbound(x.r.Context(), c)
 	c.Notes = append(c.Notes, v.Notes...)
-	switch {
-	case v.Blocked:
+	if v.Blocked {
 		c.Notes = append(c.Notes, blockNote(v))
 		g.o.Observer.Guard(c, v.Rule)
 		return v, nil
-	case v.Refusal != nil:
-		return v, v.Refusal
-	case len(v.Edits) > 0:
-		return v, x.rules.Read.Edit(c, v.Edits...)
 	}
-	return v, nil
+	ref := v.Refusal
+	if ref == nil && len(v.Edits) > 0 {
+		ref = x.rules.Read.Edit(c, v.Edits...)
+	}
+	if ref != nil {
+		g.o.Limits.Settle(c, &call.Result{Outcome: call.Blocked}, time.Now())
+	}
+	return v, ref
 }
 
 // body reads the body. Whoever shows no key that exists has a small one, from
@@ -287,6 +292,9 @@ func (g *Gateway) recoverPanic(x *exchange) {
 func (g *Gateway) refuse(x *exchange, ref *call.Refusal) {
 	g.o.Record.Refused(x.call, ref)
 	g.o.Observer.Refused(x.call, ref)
+	if x.authenticated {
+		g.refusals.log(g.o.Log, x.call, ref)
+	}
 	if x.decision.Applies() {
 		x.decision.SetHeaders(x.w.Header())
 	}

@@ -27,8 +27,8 @@ func (m *Metrics) Refused(c *call.Call, ref *call.Refusal) {
 	}
 }
 
-// Guard counts a block, which leaves no note on the call. Masks, flags and what
-// observe mode let pass are counted from the call's notes.
+// Guard counts a block. Masks, flags and what observe mode let pass are counted
+// from the call's notes.
 func (m *Metrics) Guard(c *call.Call, rule string) {
 	m.verdicts.get(verdict{rule: rule, action: "block"}).Inc()
 	if m.o.Sink != nil {
@@ -102,6 +102,9 @@ func add(c prometheus.Counter, n int64) {
 func (m *Metrics) noted(notes []call.Note) {
 	for i := range notes {
 		n := &notes[i]
+		if n.Stage == "guard" && n.Action == "block" && !n.Observe {
+			continue // Guard has counted it
+		}
 		if n.Stage == "guard" {
 			m.verdicts.get(verdict{n.Name, n.Action, n.Observe}).Inc()
 		} else {

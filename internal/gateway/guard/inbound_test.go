@@ -63,7 +63,7 @@ func TestEveryField(t *testing.T) {
 			fields++
 			start, end := c.Doc.Span(n)
 			with := func(s string) *call.Call {
-				if class == bedrock.Blob || class == bedrock.Inner {
+				if class.Coded() {
 					s = base64.StdEncoding.EncodeToString([]byte(s))
 				}
 				return callOf(t, family, string(c.Doc.Splice(nil, strictjson.Edit{Start: start, End: end, With: js(s)})))

@@ -219,7 +219,7 @@ func (j *job) lay(s *scan, c *call.Call, t text) {
 	}
 	seg.lastTurn = t.role == 1 && slices.Contains(c.LastTurn, t.node)
 	at := s.begin()
-	if t.class != bedrock.Blob && t.class != bedrock.Inner {
+	if !t.class.Coded() {
 		s.raw, _ = c.Doc.AppendString(s.raw, t.node)
 		if t.class == bedrock.Link {
 			s.raw, seg.token.kind = withoutData(s.raw, at)

@@ -48,6 +48,14 @@ func (l *Limiter) alertShared(r *reservation, now time.Time) {
 	}
 }
 
+// alertRefused tells that a limit is used up when it refuses: what is left may
+// be too little for any call, and nobody would ever reach the last of it.
+func (l *Limiter) alertRefused(c *claim, now time.Time) {
+	if l.o.Alert != nil && !c.full && len(c.rule.AlertAt) > 0 && c.used > 0 {
+		l.alert(c.rule, string(c.key), c.rule.Max, now)
+	}
+}
+
 // alert tells whoever asked to know when the bucket of key has reached a
 // fraction. Others have seen that at least so much is used.
 func (l *Limiter) alert(r *rule, key string, least int64, now time.Time) {

@@ -61,7 +61,7 @@ func (r *reservation) decide() Decision {
 		}
 		r.buckets = append(r.buckets, b)
 		last := len(r.buckets) - 1
-		if i == r.refused || r.refused < 0 && (d.Tightest < 0 || b.left() < r.buckets[d.Tightest].left()) {
+		if i == r.refused || r.refused < 0 && (d.Tightest < 0 || b.tighter(&r.buckets[d.Tightest])) {
 			d.Tightest = last
 		}
 	}
@@ -69,12 +69,22 @@ func (r *reservation) decide() Decision {
 	return d
 }
 
+// tighter reports whether b tells a client more than o of how fast it may go:
+// requests are what clients pace by, then what has the smaller part left.
+func (b *Bucket) tighter(o *Bucket) bool {
+	if mine, others := b.rule.Measure == "requests", o.rule.Measure == "requests"; mine != others {
+		return mine
+	}
+	return b.left() < o.left()
+}
+
 // left is the part that remains.
 func (b *Bucket) left() float64 { return float64(b.Remaining) / float64(b.Max) }
 
 // SetHeaders writes the decision into the headers of a reply: RateLimit and
 // RateLimit-Policy with an item for each bucket, as the httpapi draft has them,
-// and X-RateLimit-Limit, -Remaining and -Reset (in seconds) of the tightest.
+// and X-RateLimit-Limit, -Remaining and -Reset (in seconds) of the one that refused, or
+// of the tightest limit on requests.
 //
 //	RateLimit: "chat-day";r=49;t=3600, "requests";r=99;t=61
 //	RateLimit-Policy: "chat-day";q=50;w=86400, "requests";q=100;w=60

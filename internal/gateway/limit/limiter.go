@@ -130,7 +130,9 @@ func (l *Limiter) Reserve(ctx context.Context, c *call.Call, now time.Time) (Dec
 	case r.down != nil:
 		return r.decide(), r.down
 	case r.refused >= 0:
-		return r.decide(), r.claims[r.refused].refusal(now)
+		x := &r.claims[r.refused]
+		l.alertRefused(x, now)
+		return r.decide(), x.refusal(now)
 	}
 	c.Amounts = r.held[:r.admitted:r.admitted]
 	r.note(c, now)

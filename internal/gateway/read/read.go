@@ -278,18 +278,30 @@ func (rd *Reader) bound(c *call.Call) *call.Refusal {
 
 // judge visits all that the body says, and returns the first thing to refuse.
 func (rd *Reader) judge(c *call.Call, f *bedrock.Family, doc *strictjson.Document) (ref *call.Refusal) {
+	spoke := false // the assistant, since the user's last words
 	f.Walk(doc, func(class bedrock.Class, n strictjson.Node, role string) {
 		switch {
 		case ref != nil:
 		case class == bedrock.Text:
 			start, end := doc.Span(n)
 			c.InputEstimate += int64(end - start)
-			lastTurn(c, n, role)
+			switch role {
+			case bedrock.RoleAssistant:
+				spoke = true
+			case bedrock.RoleUser:
+				if spoke {
+					c.LastTurn, spoke = c.LastTurn[:0], false
+				}
+				c.Said(n)
+			}
 		case class == bedrock.Blob:
-			c.InputEstimate += blobTokens(doc, n)
+			c.InputEstimate += fileTokens(doc, n)
+		case class == bedrock.Picture:
+			c.InputEstimate += min(fileTokens(doc, n), imageTokens)
 		case class == bedrock.Unknown:
 			ref = call.UnparsedBody.With("member not understood: " + quote(doc.Key(n)))
 		case class == bedrock.Link:
+			c.InputEstimate += linkTokens(doc, n)
 			ref = checkLink(doc, n)
 		case class == bedrock.Tier:
 			tier, _ := doc.String(n)
@@ -298,38 +310,41 @@ func (rd *Reader) judge(c *call.Call, f *bedrock.Family, doc *strictjson.Documen
 			ref = rd.inner(c, doc, n)
 		}
 	})
+	if spoke && !prefilled(doc) { // a tool's answer: the user said nothing new
+		c.LastTurn = c.LastTurn[:0]
+	}
 	return ref
 }
 
-// lastTurn keeps what the user said since the assistant last spoke.
-func lastTurn(c *call.Call, n strictjson.Node, role string) {
-	switch role {
-	case bedrock.RoleAssistant:
-		c.LastTurn = c.LastTurn[:0]
-	case bedrock.RoleUser:
-		c.Said(n)
+// prefilled reports whether the last message is the assistant's: the beginning
+// of an answer, which the model goes on with.
+func prefilled(doc *strictjson.Document) bool {
+	last := strictjson.None
+	for n := doc.First(doc.Get(0, "messages")); n != strictjson.None; n = doc.Next(n) {
+		last = n
 	}
+	role, _ := doc.Bytes(doc.Get(last, "role"))
+	return string(role) == "assistant"
 }
 
 // imageTokens is above what any model takes for one image: they are scaled
 // down first, to some 1,600 tokens by most.
 const imageTokens = 8192
 
-// images are how base64 of JPEG, PNG, GIF and WebP begins.
-var images = []string{"/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR"}
-
-// blobTokens is an upper bound on the tokens of a file: one a byte, as of text,
-// unless it is an image.
-func blobTokens(doc *strictjson.Document, n strictjson.Node) int64 {
+// fileTokens is an upper bound on the tokens of a file: one a byte, as of text.
+func fileTokens(doc *strictjson.Document, n strictjson.Node) int64 {
 	start, end := doc.Span(n)
-	size := int64(end-start) / 4 * 3
-	text, _ := doc.Bytes(n)
-	for _, begin := range images {
-		if bytes.HasPrefix(text, []byte(begin)) {
-			return min(size, imageTokens)
-		}
+	return int64(end-start) / 4 * 3
+}
+
+// linkTokens is the same of what a data URL carries. Only what is said to be an
+// image is taken for one: the model believes it too.
+func linkTokens(doc *strictjson.Document, n strictjson.Node) int64 {
+	start, end := doc.Span(n)
+	if link, _ := doc.Bytes(n); bytes.HasPrefix(link, []byte("data:image/")) {
+		return min(int64(end-start), imageTokens)
 	}
-	return size
+	return int64(end - start)
 }
 
 // checkLink refuses what would make Bedrock fetch something in the gateway's

@@ -373,10 +373,11 @@ func TestBound(t *testing.T) {
 func TestLastTurn(t *testing.T) {
 	rd := New(Options{Models: model.Default()})
 	for body, want := range map[string]string{
-		`{"messages":[{"role":"user","content":[{"text":"a"}]}],"system":[{"text":"s"}]}`:                                                                                "a",
-		`{"messages":[{"role":"user","content":[{"text":"a"}]},{"role":"assistant","content":[{"text":"b"}]},{"role":"user","content":[{"text":"c\n"},{"text":"d"}]}]}`:  "c\n|d",
-		`{"messages":[{"role":"user","content":[{"text":"a"}]},{"role":"assistant","content":[{"text":"b"}]}]}`:                                                          "",
-		`{"messages":[{"role":"assistant","content":[{"text":"b"}]},{"role":"user","content":[{"toolResult":{"toolUseId":"t","content":[{"text":"r"}]}}]}],"system":[]}`: "",
+		`{"messages":[{"role":"user","content":[{"text":"a"}]}],"system":[{"text":"s"}]}`:                                                                                                                                                                 "a",
+		`{"messages":[{"role":"user","content":[{"text":"a"}]},{"role":"assistant","content":[{"text":"b"}]},{"role":"user","content":[{"text":"c\n"},{"text":"d"}]}]}`:                                                                                   "c\n|d",
+		`{"messages":[{"role":"user","content":[{"text":"a"}]},{"role":"assistant","content":[{"text":"b"}]}]}`:                                                                                                                                           "a", // the beginning of an answer
+		`{"messages":[{"role":"user","content":[{"text":"a"}]},{"role":"assistant","content":[{"text":"b"},{"toolUse":{"toolUseId":"t","name":"f","input":{}}}]},{"role":"user","content":[{"toolResult":{"toolUseId":"t","content":[{"text":"r"}]}}]}]}`: "",
+		`{"messages":[{"role":"assistant","content":[{"text":"b"}]},{"role":"user","content":[{"toolResult":{"toolUseId":"t","content":[{"text":"r"}]}}]}],"system":[]}`:                                                                                  "",
 	} {
 		c := newCall("Converse", nova, body)
 		if ref := rd.Parse(c); ref != nil {
@@ -397,6 +398,20 @@ func TestLastTurn(t *testing.T) {
 	}
 }
 
+// Data URLs count like the files they are.
+func TestLinkTokens(t *testing.T) {
+	rd := New(Options{Models: model.Default()})
+	for kind, want := range map[string]int64{"data:image/png;base64,": imageTokens, "data:text/plain;base64,": 100_000} {
+		c := newCall("InvokeModel", "mistral.pixtral-large-2502-v1:0", `{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"`+kind+strings.Repeat("A", 100_000)+`"}}]}]}`)
+		if ref := rd.Parse(c); ref != nil {
+			t.Fatalf("%s: %v", kind, ref)
+		}
+		if c.InputEstimate < want || c.InputEstimate > want+200 {
+			t.Errorf("%s: estimate %d, want %d", kind, c.InputEstimate, want)
+		}
+	}
+}
+
 // A picture is bounded by what a model makes of it, not by its bytes; other
 // files by their bytes.
 func TestBlobTokens(t *testing.T) {
@@ -410,6 +425,7 @@ func TestBlobTokens(t *testing.T) {
 	}{
 		"png":      {file("image", "iVBORw0KGgo"), imageTokens},
 		"document": {file("document", "JVBERi0"), 300_000},
+		"a document of text that begins like an image": {file("document", "R0lGODlh"), 300_000},
 	} {
 		c := newCall("Converse", nova, tt.body)
 		if ref := rd.Parse(c); ref != nil {

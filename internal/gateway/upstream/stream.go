@@ -117,7 +117,7 @@ func (s *streaming) send(raw []byte, flush bool) bool {
 	return err == nil
 }
 
-// step is how many output tokens are asked for at a time beyond what was reserved.
+// step is how many output tokens are asked for at least beyond what was reserved.
 const step = 1024
 
 // more asks for more tokens when the model has written more than was reserved:
@@ -125,22 +125,24 @@ const step = 1024
 // believed, and text before that, at four bytes a token.
 func (s *streaming) more() *call.Refusal {
 	u, _ := s.usage.Usage()
-	if s.ended || max(u.Output, tokens(s.usage.TextBytes())) <= s.allowed {
+	beyond := max(u.Output, tokens(s.usage.TextBytes())) - s.allowed
+	if s.ended || beyond <= 0 {
 		return nil
 	}
-	s.allowed += step
-	return s.f.a.More(step)
+	beyond = max(beyond, step)
+	s.allowed += beyond
+	return s.f.a.More(beyond)
 }
 
 // stop ends the stream with an exception frame that says why.
 func (s *streaming) stop(ref *call.Refusal) {
 	res := s.f.res
 	res.Outcome, res.ErrorType, res.Message = call.Stopped, ref.Type, ref.Message
-	name := "serviceUnavailableException"
+	name, text := "serviceUnavailableException", stoppedByUs
 	if ref.Type == "ThrottlingException" {
-		name = "throttlingException"
+		name, text = "throttlingException", ref.Message
 	}
-	message, _ := json.Marshal(map[string]string{"message": ref.Message})
+	message, _ := json.Marshal(map[string]string{"message": text})
 	if !s.send(eventstream.AppendException(nil, name, message), true) {
 		res.Outcome = call.ClientGone
 	}
@@ -203,6 +205,8 @@ func (s *streaming) end(ctx context.Context, err error) {
 	raw := eventstream.AppendException(nil, "modelStreamErrorException", []byte(`{"message":"`+endedEarly+`"}`))
 	s.send(raw, true)
 }
+
+const stoppedByUs = "The answer was stopped by the service."
 
 const endedEarly = "The model's answer ended early."
 

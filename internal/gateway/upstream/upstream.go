@@ -233,8 +233,9 @@ func (f *forward) unreachable(ctx context.Context, err error) {
 	}
 	if f.conn == nil {
 		f.res.Worked = false
-	} else if f.res.Outcome == call.Stopped {
-		f.estimate(0)
+	}
+	if f.res.Worked { // it was sent, and nobody knows what Bedrock made of it
+		f.unknown()
 	}
 	f.u.o.Log.Warn("upstream", "call", f.c.ID, "err", err)
 	f.refuse(ref)
@@ -278,7 +279,7 @@ func (f *forward) whole(ctx context.Context, resp *http.Response) {
 		} else if ctx.Err() != nil {
 			f.res.Outcome = call.ClientGone
 		}
-		f.measure(resp.Header, nil)
+		f.measure(resp.Header, nil) // Bedrock has answered in full
 		f.refuse(ref)
 		return
 	}

@@ -623,3 +623,53 @@ func lastFrame(t *testing.T, stream []byte) (name string) {
 		name = f.EventType() + f.ExceptionType()
 	}
 }
+
+// Whoever hangs up, or waits too short, pays for what Bedrock may have done: all
+// that was reserved of an answer in one piece, the prompt of a stream that had not
+// begun. What never left costs nothing.
+func TestUnseenAnswersAreCharged(t *testing.T) {
+	silent := func(_ int64, c net.Conn) (string, bool) {
+		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.Read(make([]byte, 1)) // until the gateway hangs up
+		return "", true
+	}
+	cut := func(int64, net.Conn) (string, bool) {
+		return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", true
+	}
+	const in, out = 100, 5000
+	for name, tt := range map[string]struct {
+		reply     func(int64, net.Conn) (string, bool) // nil: nobody listens
+		operation string
+		leave     bool
+		want      call.Usage
+	}{
+		"hung up on an answer":        {silent, "Converse", true, call.Usage{Input: in, Output: out}},
+		"hung up on a stream":         {silent, "ConverseStream", true, call.Usage{Input: in}},
+		"an answer that did not come": {silent, "Converse", false, call.Usage{Input: in, Output: out}},
+		"a stream that did not come":  {silent, "ConverseStream", false, call.Usage{Input: in}},
+		"an answer cut in the middle": {cut, "Converse", false, call.Usage{Input: in, Output: out}},
+		"nobody there":                {nil, "Converse", false, call.Usage{}},
+		"counting tokens is free":     {silent, "CountTokens", true, call.Usage{}},
+	} {
+		ctx, leave := context.WithCancel(context.Background())
+		to, timeout := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, 300*time.Millisecond
+		if tt.leave {
+			timeout = 10 * time.Second
+		}
+		if tt.reply != nil {
+			s := serveRaw(t, tt.reply)
+			to = s.url
+			if tt.leave {
+				go func() { <-s.seen; leave() }()
+			}
+		}
+		up := open(t, to, func(o *Options) { o.FirstContent, o.Total = timeout, timeout })
+		c, res := testCall(t, tt.operation, `{}`), &call.Result{}
+		c.MaxTokens, c.Answers = out, 1
+		up.Forward(ctx, c, &answer{}, res)
+		leave()
+		if res.Usage != tt.want || (res.Cost > 0) != (tt.want.Input > 0) {
+			t.Errorf("%s: charged %+v, cost %d (%s), want %+v", name, res.Usage, res.Cost, res.Outcome, tt.want)
+		}
+	}
+}

@@ -29,6 +29,10 @@ func (f *forward) measure(h http.Header, body []byte) {
 		f.bill(u, true)
 		return
 	}
+	if body == nil {
+		f.unknown()
+		return
+	}
 	doc := docs.Get().(*strictjson.Document)
 	defer docs.Put(doc)
 	defer doc.Reset()
@@ -47,6 +51,21 @@ func (f *forward) estimate(outputBytes int64) {
 		return
 	}
 	f.bill(bedrock.Usage{Input: f.c.InputEstimate, Output: tokens(outputBytes)}, false)
+}
+
+// unknown bills a call that Bedrock got and whose end nobody saw. A stream that
+// had not begun is taken to have been stopped; an answer in one piece is written to
+// its end whether anybody waits or not, and is billed at all that was reserved:
+// whoever hangs up early must not get it for less.
+func (f *forward) unknown() {
+	if f.c.Model.Model == nil || f.c.Operation.Body == "count-tokens" {
+		return
+	}
+	u := bedrock.Usage{Input: f.c.InputEstimate}
+	if !f.c.Operation.Stream {
+		u.Output, u.Images = f.c.OutputBound(), f.c.Images
+	}
+	f.bill(u, false)
 }
 
 // tokens is how many tokens a text of n bytes is taken for.
