@@ -14,10 +14,10 @@ var floors = []struct {
 	least    float64 // percent found, of attacks
 	most     float64 // percent found, of benign prompts
 }{
-	{"left out", attack, 89, 0},
+	{"left out", attack, 90, 0},
 	{"left out", benign, 0, 1},
 	{"left out", trigger, 0, 5},
-	{"holdout", attack, 66, 0},
+	{"holdout", attack, 71, 0},
 	{"holdout", benign, 0, 1},
 	{"holdout", trigger, 0, 5},
 }

@@ -15,7 +15,7 @@ import (
 // same kind of processor.
 const (
 	epochs      = 200
-	leastWeight = 0.08  // what is less is left out of the file
+	leastWeight = 0.15  // what is less is left out of the file
 	leastSeen   = 3     // samples that have a feature
 	decay       = 0.001 // how much small weights are liked
 	rate        = 0.5
@@ -147,16 +147,23 @@ func descend(m *guard.Model, samples []sample) {
 }
 
 // ceilings are the largest weights of features. A concept with itself never
-// speaks for an attack, and neither does the length of the text.
+// speaks for an attack, and neither does the length of the text; a concept alone
+// says little, or any text that talks to "you" would be half an attack.
 func ceilings(m *guard.Model) []float64 {
 	most := make([]float64, len(m.Weights))
 	for f := range most {
-		if m.Telling(f) {
+		switch {
+		case m.Alone(f):
+			most[f] = mostAlone
+		case m.Telling(f):
 			most[f] = math.Inf(1)
 		}
 	}
 	return most
 }
 
+// mostAlone is the most that a concept says which no other stands near.
+const mostAlone = 0.7
+
 // benignWeight is how much worse a false alarm is than a miss.
-const benignWeight = 2
+const benignWeight = 3

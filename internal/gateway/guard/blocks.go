@@ -41,6 +41,7 @@ func (d *decoding) word85(word []byte, start int) {
 	}
 	for i := range alphabets85 {
 		at := d.to.begin()
+		d.spend(len(word))
 		d.to.raw = append85(d.to.raw, word, &alphabets85[i])
 		if len(d.to.raw)-at >= sure && d.put(at, start, end, true, false) {
 			return
@@ -85,10 +86,14 @@ func (d *decoding) uuencoded() {
 	text := d.from.raw[d.seg.raw.start:d.seg.raw.end]
 	at, start, end := d.to.begin(), -1, 0
 	for i := 0; i < len(text); {
+		if d.spend(1) {
+			break
+		}
 		n := bytes.IndexByte(text[i:], '\n')
 		if n < 0 {
 			n = len(text) - i
 		}
+		d.spend(2 * n)
 		if body := lineUU(text[i : i+n]); body != nil {
 			if start < 0 {
 				start = i

@@ -23,23 +23,30 @@ const (
 	decodedTimes = 4
 )
 
-// decoding is one layer being taken off.
+// decoding is one layer being taken off. Each decoder tells spend how much it
+// looked at, and gives up when it says so.
 type decoding struct {
 	e        *Engine
+	j        *job
 	from, to *scan
 	first    bool // from is the texts as they were sent
 	seg      *segment
 	left     int
+	odd      [numOdd]int // where each of oddReaders has read to in seg
 }
+
+// spend counts n bytes looked at, and reports whether there is to be an end: the
+// time is over, or more is hidden than will be looked at.
+func (d *decoding) spend(n int) bool { return d.j.clock.spend(n) || d.left < 0 }
 
 // decode lays out in to what from hides, and reports whether that is all.
 func (j *job) decode(from, to *scan) bool {
 	from.deeper = to
-	d := decoding{e: j.e, from: from, to: to, first: from == &j.scans[asSent], left: decodedFloor + decodedTimes*len(j.scans[asSent].raw)}
+	d := decoding{e: j.e, j: j, from: from, to: to, first: from == &j.scans[asSent], left: decodedFloor + decodedTimes*len(j.scans[asSent].raw)}
 	for i := range from.segs {
-		d.seg = &from.segs[i]
-		if j.clock.over() {
-			return true
+		d.seg, d.odd = &from.segs[i], [numOdd]int{}
+		if d.spend(1) {
+			break
 		}
 		d.runs()
 		d.escapes()
@@ -53,7 +60,7 @@ func (j *job) decode(from, to *scan) bool {
 		d.disguised(i)
 	}
 	if len(to.segs) > 0 {
-		to.read()
+		to.read(&j.clock)
 	}
 	return d.left >= 0
 }
@@ -126,8 +133,9 @@ const leastRun = 12
 // runs looks for runs of encodings' alphabets in d.seg.
 func (d *decoding) runs() {
 	text := d.from.raw[d.seg.raw.start:d.seg.raw.end]
-	for i := 0; i < len(text); {
+	for i, from := 0, 0; i < len(text) && !d.spend(i-from); {
 		c := text[i]
+		from = i
 		switch {
 		case alphabet[c]&in64 != 0:
 			i = d.run64(text, i)
@@ -180,7 +188,7 @@ func lineEnd(b []byte) int {
 func (d *decoding) decodeRun(run []byte, start, end int) {
 	at := d.to.begin()
 	if run[0]&^1 == '0' {
-		if out, n := appendBits(d.to.raw, run); n == len(run) {
+		if out, ok := appendBits(d.to.raw, run); ok {
 			d.to.raw = out
 			if d.put(at, start, end, true, false) {
 				return
@@ -194,7 +202,9 @@ func (d *decoding) decodeRun(run []byte, start, end int) {
 			return
 		}
 	}
+	d.spend(2 * len(run))
 	for shift := 0; shift < 4 && len(run)-shift >= leastRun; shift++ {
+		d.spend(len(run))
 		out, ok := append64(d.to.raw[:at], run[shift:])
 		if d.to.raw = out; ok && d.put(at, start+shift, end, true, false) {
 			return
@@ -222,6 +232,23 @@ func is32(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// appendBits decodes whole bytes of nothing but bits.
+func appendBits(dst, run []byte) ([]byte, bool) {
+	if len(run)%8 != 0 {
+		return dst, false
+	}
+	v := byte(0)
+	for i, c := range run {
+		if c&^1 != '0' {
+			return dst, false
+		}
+		if v = v<<1 | c&1; i%8 == 7 {
+			dst = append(dst, v)
+		}
+	}
+	return dst, true
 }
 
 func appendHex(dst, run []byte) ([]byte, bool) {
@@ -274,134 +301,6 @@ func mostlyText(b []byte) bool {
 	return false
 }
 
-// runOdd takes the run at i of what has separators: hexadecimal pairs, decimal
-// or binary codes, Morse.
-func (d *decoding) runOdd(text []byte, i int) int {
-	if i > 0 && alphabet[text[i-1]]&in64 != 0 {
-		return i + 1
-	}
-	for _, try := range [...]func(dst, text []byte) ([]byte, int){appendPairs, appendCodes, appendBits, appendMorse} {
-		at := d.to.begin()
-		out, n := try(d.to.raw, text[i:])
-		d.to.raw = out
-		if n > 0 && d.put(at, int(d.seg.raw.start)+i, int(d.seg.raw.start)+i+n, true, false) {
-			return i + n
-		}
-		d.to.raw = d.to.raw[:at]
-	}
-	return i + 1
-}
-
-// appendPairs decodes "69 67", "0x69,0x67", `\x69\x67`.
-func appendPairs(dst, text []byte) ([]byte, int) {
-	end, at := 0, len(dst)
-	for i := 0; i < len(text); {
-		n := i
-		if bytes.HasPrefix(text[n:], []byte("0x")) || bytes.HasPrefix(text[n:], []byte(`\x`)) {
-			n += 2
-		}
-		if n+2 > len(text) {
-			break
-		}
-		v, ok := hexNumber(text[n : n+2])
-		if !ok || n+2 < len(text) && hexDigit[text[n+2]] >= 0 {
-			break
-		}
-		dst = append(dst, byte(v))
-		end = n + 2
-		for i = end; i < len(text) && i < end+2 && bytes.IndexByte([]byte(" ,:;-\n"), text[i]) >= 0; i++ {
-		}
-		if i == end && !bytes.HasPrefix(text[i:], []byte(`\x`)) {
-			break
-		}
-	}
-	if len(dst)-at < 6 {
-		return dst[:at], 0
-	}
-	return dst, end
-}
-
-// appendCodes decodes "105 103 110".
-func appendCodes(dst, text []byte) ([]byte, int) {
-	at, end, v, digits := len(dst), 0, 0, 0
-	for i := 0; i <= len(text) && digits <= 3; i++ {
-		if i < len(text) && '0' <= text[i] && text[i] <= '9' {
-			v, digits = v*10+int(text[i]-'0'), digits+1
-			continue
-		}
-		if digits > 0 {
-			if v < ' ' && v != '\n' || v > 0x7e {
-				break
-			}
-			dst, end, v, digits = append(dst, byte(v)), i, 0, 0
-		}
-		if i == len(text) || alphabet[text[i]]&inCodes == 0 {
-			break
-		}
-	}
-	if len(dst)-at < 6 {
-		return dst[:at], 0
-	}
-	return dst, end
-}
-
-// appendBits decodes "01101001 01100111".
-func appendBits(dst, text []byte) ([]byte, int) {
-	at, end, v, bits := len(dst), 0, byte(0), 0
-	for i, c := range text {
-		if c == '0' || c == '1' {
-			v, bits = v<<1|c&1, bits+1
-			if bits == 8 {
-				dst, end, v, bits = append(dst, v), i+1, 0, 0
-			}
-			continue
-		}
-		if c != ' ' && c != '\n' && c != ',' || bits > 0 {
-			break
-		}
-	}
-	if len(dst)-at < 6 {
-		return dst[:at], 0
-	}
-	return dst, end
-}
-
-var morse = map[string]byte{
-	".-": 'a', "-...": 'b', "-.-.": 'c', "-..": 'd', ".": 'e', "..-.": 'f', "--.": 'g', "....": 'h', "..": 'i', ".---": 'j',
-	"-.-": 'k', ".-..": 'l', "--": 'm', "-.": 'n', "---": 'o', ".--.": 'p', "--.-": 'q', ".-.": 'r', "...": 's', "-": 't',
-	"..-": 'u', "...-": 'v', ".--": 'w', "-..-": 'x', "-.--": 'y', "--..": 'z',
-	"-----": '0', ".----": '1', "..---": '2', "...--": '3', "....-": '4', ".....": '5', "-....": '6', "--...": '7', "---..": '8', "----.": '9',
-}
-
-// appendMorse decodes Morse: a space between letters, / or | or more spaces
-// between words. Lines and dots of tables have no eight letters in a row.
-func appendMorse(dst, text []byte) ([]byte, int) {
-	at, end, letter := len(dst), 0, 0
-	for i := 0; i <= len(text); i++ {
-		if i < len(text) && (text[i] == '.' || text[i] == '-') {
-			letter++
-			continue
-		}
-		if letter > 0 {
-			c := morse[string(text[i-letter:i])]
-			if c == 0 {
-				break
-			}
-			dst, end, letter = append(dst, c), i, 0
-		}
-		if i == len(text) || alphabet[text[i]]&inMorse == 0 {
-			break
-		}
-		if gap := text[i] != ' ' || i+1 < len(text) && text[i+1] == ' '; gap && len(dst) > at && dst[len(dst)-1] != ' ' {
-			dst = append(dst, ' ')
-		}
-	}
-	if len(dst)-at < 8 {
-		return dst[:at], 0
-	}
-	return dst, end
-}
-
 // leastEscapes is how many escapes make a passage worth decoding, and around how
 // much of the text on either side is taken along.
 const (
@@ -414,6 +313,7 @@ const (
 func (d *decoding) escapes() {
 	text := d.from.raw[d.seg.raw.start:d.seg.raw.end]
 	first, last, count := -1, 0, 0
+	d.spend(len(text))
 	for i, c := range text {
 		if c != '%' && c != '=' && c != '\\' && c != '&' {
 			continue
@@ -429,6 +329,7 @@ func (d *decoding) escapes() {
 		return
 	}
 	start, end := clip(text, first-around, last+around)
+	d.spend(end - start)
 	at := d.to.begin()
 	for i := start; i < end; {
 		n, out := escape(text[i:end])
@@ -496,6 +397,7 @@ func (d *decoding) hidden() {
 		d.seg = &d.from.segs[i]
 		text := d.from.raw[d.seg.raw.start:d.seg.raw.end]
 		at, start, end := d.to.begin(), -1, 0
+		d.spend(len(text))
 		for i, r := range string(text) {
 			b, ok := hiddenByte(r)
 			if !ok {
@@ -532,6 +434,7 @@ func (d *decoding) invisibleBits() {
 		d.seg = &d.from.segs[i]
 		text := d.from.raw[d.seg.raw.start:d.seg.raw.end]
 		for flip := range byte(2) {
+			d.spend(len(text))
 			at := d.to.begin()
 			out, start, end := appendInvisible(d.to.raw, text, flip)
 			if d.to.raw = out; len(out)-at >= 6 && d.put(at, int(d.seg.raw.start)+start, int(d.seg.raw.start)+end, true, false) {

@@ -82,7 +82,9 @@ func findEmails(dst []span, s *scan) []span {
 		}
 		for end > at && (s.raw[end-1] == '.' || s.raw[end-1] == '-') {
 			end--
-			dot = bytes.LastIndexByte(s.raw[:end], '.')
+			if dot >= end {
+				dot = at + bytes.LastIndexByte(s.raw[at:end], '.')
+			}
 		}
 		if start < at-1 && dot > at && end-dot > 2 && letter(s.raw[dot+1]) {
 			dst = append(dst, span{int32(start), int32(end)})

@@ -94,6 +94,9 @@ func (d *decoding) disguised(i int) {
 	done := int32(0)
 	hits := s.hits[d.e.hints[i]]
 	for n, h := range hits {
+		if d.spend(1) {
+			return
+		}
 		if h.start < done || h.end-h.start < surely && (n+1 == len(hits) || hits[n+1].end-h.end > around) {
 			continue
 		}
@@ -104,6 +107,7 @@ func (d *decoding) disguised(i int) {
 		d.seg = &s.segs[k]
 		sp := span{max(h.start-2*around, d.seg.fold.start, done), min(h.end+2*around, d.seg.fold.end)}
 		done = sp.end
+		d.spend(2 * int(sp.end-sp.start))
 		from := s.unfold(sp)
 		at := d.to.begin()
 		d.to.raw = append(d.to.raw, s.fold.buf[sp.start:sp.end]...)
@@ -159,6 +163,9 @@ func (d *decoding) words() {
 			}
 			last = end
 		}
+		if d.spend(end - i + 1) {
+			return
+		}
 		if end-i >= least85 {
 			d.word85(text[i:end], i)
 		}
@@ -181,6 +188,7 @@ func (d *decoding) unleet(text []byte, first, last int) {
 
 func (d *decoding) unleetAs(text []byte, start, end int, one byte) {
 	at := d.to.begin()
+	d.spend(end - start)
 	d.to.raw = append(d.to.raw, text[start:end]...)
 	out := d.to.raw[at:]
 	for i, c := range out {
@@ -200,7 +208,7 @@ const leastApart = 6
 // apart joins letters that are set one by one: "i g n o r e", "i.g.n.o.r.e".
 func (d *decoding) apart() {
 	text := d.from.raw[d.seg.raw.start:d.seg.raw.end]
-	for i := 0; i+2 < len(text); i++ {
+	for i := 0; i+2 < len(text) && !d.spend(1); i++ {
 		if !letter(text[i]) || letter(text[i+1]) || !letter(text[i+2]) && i+3 < len(text) && !letter(text[i+3]) || i > 0 && letter(text[i-1]) {
 			continue
 		}
@@ -222,6 +230,7 @@ func (d *decoding) apart() {
 			}
 			i = gap
 		}
+		d.spend(end - start)
 		i = max(end-1, start)
 		if letters < leastApart || !d.put(at, int(d.seg.raw.start)+start, int(d.seg.raw.start)+end, true, true) {
 			d.to.raw = d.to.raw[:at]

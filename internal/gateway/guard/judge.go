@@ -29,6 +29,8 @@ type job struct {
 	found []finding
 	inner []byte
 	c     *call.Call
+
+	reading reading // of a decoder
 }
 
 // The scans of a job.
@@ -82,6 +84,9 @@ func (e *Engine) release(j *job) {
 	if cap(j.inner) > keepBytes {
 		j.inner = nil
 	}
+	if cap(j.reading.text) > keepBytes/16 {
+		j.reading = reading{}
+	}
 	e.jobs.Put(j)
 }
 
@@ -92,7 +97,7 @@ const budgetBytes = 256 << 10
 func (j *job) judge(rules []compiled, out, decode bool) {
 	s := &j.scans[asSent]
 	j.clock = clock{deadline: time.Now().Add(j.e.o.Budget * time.Duration(1+len(s.raw)/budgetBytes))}
-	s.read()
+	s.read(&j.clock)
 	j.glue()
 	last := glued
 	if decode {

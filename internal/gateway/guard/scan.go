@@ -89,9 +89,12 @@ func (s *scan) end(at int, seg segment) {
 }
 
 // read folds the texts and finds the words of all rules in them.
-func (s *scan) read() {
+func (s *scan) read(c *clock) {
 	for i := range s.segs {
 		seg := &s.segs[i]
+		if c.spend(int(seg.raw.end - seg.raw.start)) {
+			return
+		}
 		start := len(s.fold.buf)
 		s.fold.add(s.raw[seg.raw.start:seg.raw.end], int(seg.raw.start))
 		seg.fold = span{int32(start), int32(len(s.fold.buf))}
@@ -185,15 +188,35 @@ func (s *scan) origin(sp span, first bool) span {
 	return out
 }
 
-// clock is what is left of the time for one call.
+// clock is what is left of the time for one call. It also counts the work.
 type clock struct {
 	deadline time.Time
+	gone     <-chan struct{} // closed when nobody waits any more
 	late     bool
+	steps    int // bytes looked at
+	next     int // steps at which to look at the time
 }
 
-// over reports whether the time is used up. Once it is it stays so.
+// perLook is how much work is done between two looks at the time.
+const perLook = 4 << 10
+
+// spend counts n bytes of work, and reports what over does, some bytes later.
+func (c *clock) spend(n int) bool {
+	if c.steps += n; c.steps < c.next {
+		return c.late
+	}
+	c.next = c.steps + perLook
+	return c.over()
+}
+
+// over reports whether the time is used up, or nobody waits. Once it is it stays so.
 func (c *clock) over() bool {
-	c.late = c.late || time.Now().After(c.deadline)
+	select {
+	case <-c.gone:
+		c.late = true
+	default:
+		c.late = c.late || time.Now().After(c.deadline)
+	}
 	return c.late
 }
 

@@ -200,6 +200,11 @@ func (m *Model) Telling(feature int) bool {
 	return i >= 0 && (i < n || (i-n)%(n*n)/n != (i-n)%n)
 }
 
+// Alone reports whether a feature is a concept that needs no other.
+func (m *Model) Alone(feature int) bool {
+	return feature >= numScales && feature < numScales+len(m.concepts)
+}
+
 // Why returns the features of a text with their weights, the heaviest first.
 func (m *Model) Why(folded []byte) []string {
 	var f Features

@@ -41,6 +41,7 @@ func (d *decoding) runBraille(text []byte, i int) int {
 			d.to.raw = append(d.to.raw, ' ')
 		}
 	}
+	d.spend(end - i)
 	if signs < leastBraille || !d.put(at, int(d.seg.raw.start)+i, int(d.seg.raw.start)+end, true, false) {
 		d.to.raw = d.to.raw[:at]
 	}
@@ -64,10 +65,11 @@ func codeHints() (list []word) {
 // spelled reads code words that stand one behind the other.
 func (d *decoding) spelled() {
 	s, hits := d.from, d.from.hits[d.e.spelling]
-	for i := 0; i < len(hits); {
+	for i := 0; i < len(hits) && !d.spend(1); {
 		at, first, broken := d.to.begin(), i, false
 		d.to.raw = append(d.to.raw, s.fold.buf[hits[i].start])
 		for i++; i < len(hits); i++ {
+			d.spend(1 + int(max(hits[i].start-hits[i-1].end, 0)))
 			space, ok := betweenCodes(s.fold.buf[hits[i-1].end:max(hits[i].start, hits[i-1].end)])
 			if !ok {
 				break
