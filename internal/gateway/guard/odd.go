@@ -40,7 +40,7 @@ func (d *decoding) runOdd(text []byte, i int) int {
 		return i + 1
 	}
 	for k := range oddReaders {
-		if i < 0 {
+		if i < d.odd[k] {
 			continue // within a run that was read
 		}
 		d.j.reading.reset()
