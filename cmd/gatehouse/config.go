@@ -25,7 +25,7 @@ func (p *program) configCheck() *cobra.Command {
 	return p.prints(verb("check FILE", "Report every mistake of a configuration file",
 		"Reports every mistake of a configuration file at once, with its line and\ncolumn. Exits with 2 when there is one.",
 		exactly("FILE"), func(_ context.Context, args []string) error {
-			_, err := loadConfig(args[0])
+			_, err := p.loadConfig(args[0])
 			var mistakes config.Errors
 			if err != nil && !errors.As(err, &mistakes) {
 				return err
@@ -76,7 +76,7 @@ func (p *program) configShow() *cobra.Command {
 			if len(args) > 0 {
 				file = args[0]
 			}
-			cfg, err := loadConfig(file)
+			cfg, err := p.loadConfig(file)
 			if err != nil {
 				return err
 			}
@@ -92,10 +92,19 @@ func (p *program) configShow() *cobra.Command {
 	return c
 }
 
+// readConfig takes - for standard input, which is read once: a server that has
+// its configuration from there does not reload it.
+func (p *program) readConfig(file string, flags ...config.Flag) (*config.Config, error) {
+	if file == "-" {
+		return config.Read("standard-input", p.stdin, flags...)
+	}
+	return config.Load(file, flags...)
+}
+
 // loadConfig reads a configuration file and the files that it names. What is
 // wrong with any of them is a mistake of the caller.
-func loadConfig(file string, flags ...config.Flag) (*config.Config, error) {
-	cfg, err := config.Load(file, flags...)
+func (p *program) loadConfig(file string, flags ...config.Flag) (*config.Config, error) {
+	cfg, err := p.readConfig(file, flags...)
 	var mistakes config.Errors
 	switch {
 	case err == nil:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -49,6 +50,7 @@ func (p *program) freezeOn() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				p.warnOfTeam(ctx, api, f.Team)
 				return p.printFreezes([]admin.Freeze{made})
 			})
 		})))
@@ -56,6 +58,16 @@ func (p *program) freezeOn() *cobra.Command {
 	c.Flags().StringVar(&f.Reason, "reason", "", "why, for the other operators and the record")
 	c.RegisterFlagCompletionFunc("team", complete(p.teamNames()))
 	return c
+}
+
+// warnOfTeam says when a freeze may stop nobody: a name misspelled in a hurry.
+// Users of outside issuers are of teams that are not listed.
+func (p *program) warnOfTeam(ctx context.Context, api admin.API, team string) {
+	teams, err := api.ListTeams(ctx)
+	if err != nil || team == "" || slices.ContainsFunc(teams, func(t admin.Team) bool { return t.Name == team }) {
+		return
+	}
+	fmt.Fprintf(p.stderr, "no user or key is in a team %q now: is the name right? See gatehouse team list\n", team)
 }
 
 func (p *program) freezeOff() *cobra.Command {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/internal/admin"
+	"gatehouse/internal/app"
 )
 
 func (p *program) limitVerb() *cobra.Command {
@@ -60,6 +61,9 @@ func (p *program) limits(ctx context.Context, api admin.API, only limitFilter) e
 	rows, err := api.ListLimits(ctx)
 	if err != nil {
 		return err
+	}
+	if _, offline := api.(*app.Data); offline {
+		fmt.Fprintln(p.stderr, "no server runs on this directory: these are the shipped limits, as its journal counts them")
 	}
 	names := strings.NewReplacer()
 	if p.format == formatTable || only.key != "" {

@@ -33,7 +33,7 @@ The table shows the sums and the first calls; jsonl prints every call as it come
 			if o.From, o.To, err = when.span(time.Now()); err != nil {
 				return err
 			}
-			if o.Config, err = loadConfig(file); err != nil {
+			if o.Config, err = p.loadConfig(file); err != nil {
 				return err
 			}
 			if err := p.exists(); err != nil {

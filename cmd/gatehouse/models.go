@@ -21,7 +21,7 @@ func (p *program) modelsVerb() *cobra.Command {
 func (p *program) modelsList() *cobra.Command {
 	var file, provider, family string
 	c := configured(&file, p.prints(verb("list", "List the models", "", exactly(), func(context.Context, []string) error {
-		t, err := modelTable(file)
+		t, err := p.modelTable(file)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (p *program) modelsShow() *cobra.Command {
 	c := configured(&file, p.prints(verb("show ID", "Show what a model id, profile id or ARN stands for",
 		"Shows the model that an id, the id of a geo profile or an ARN stands for: the row that\nprices it, and base_id, by which scopes, limits and records go.", exactly("ID"),
 		func(_ context.Context, args []string) error {
-			t, err := modelTable(file)
+			t, err := p.modelTable(file)
 			if err != nil {
 				return err
 			}
@@ -101,8 +101,8 @@ func configured(file *string, c *cobra.Command) *cobra.Command {
 }
 
 // modelTable is the table with the prices and ARNs of the configuration.
-func modelTable(file string) (*model.Table, error) {
-	cfg, err := loadConfig(file)
+func (p *program) modelTable(file string) (*model.Table, error) {
+	cfg, err := p.loadConfig(file)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func (p *program) printPolicy(c *cobra.Command, which, file string, o awspolicy.
 	if err := notEmpty(c); err != nil {
 		return err
 	}
-	cfg, err := loadConfig(file, p.overrides(c)...)
+	cfg, err := p.loadConfig(file, p.overrides(c)...)
 	if err != nil {
 		return err
 	}

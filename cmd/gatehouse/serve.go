@@ -35,7 +35,7 @@ writes "ready" to standard error once it accepts calls, and drains on the first
 interrupt. A change of the file, or of one that it names, takes effect within two
 seconds, and at once on SIGHUP; a mistake leaves the old configuration in force.`,
 		exactly(), func(ctx context.Context, _ []string) error {
-			load := func() (*config.Config, error) { return loadConfig(file, p.overrides(c)...) }
+			load := func() (*config.Config, error) { return p.loadConfig(file, p.overrides(c)...) }
 			cfg, err := load()
 			if err != nil {
 				return err
@@ -43,9 +43,11 @@ seconds, and at once on SIGHUP; a mistake leaves the old configuration in force.
 			hangup := make(chan os.Signal, 1)
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
-			err = app.Serve(ctx, cfg, app.Options{
-				DataDir: p.data, Stderr: p.stderr, Version: buildInfo().Version, Load: load, File: file, Reload: hangup,
-			})
+			o := app.Options{DataDir: p.data, Stderr: p.stderr, Version: buildInfo().Version, Load: load, File: file, Reload: hangup}
+			if file == "-" {
+				o.Load = nil
+			}
+			err = app.Serve(ctx, cfg, o)
 			return p.serveError(cfg, err)
 		})))
 	for _, f := range serveFlags {

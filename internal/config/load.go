@@ -42,11 +42,16 @@ func Load(path string, flags ...Flag) (*Config, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	return Read(path, f, flags...)
+}
+
+// Read is Load for what stands in r; files that it names are looked for beside name.
+func Read(name string, r io.Reader, flags ...Flag) (*Config, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
 		return nil, err
 	}
-	return load(path, data, flags)
+	return load(name, data, flags)
 }
 
 func load(path string, data []byte, flags []Flag) (*Config, error) {
