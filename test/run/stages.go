@@ -77,7 +77,24 @@ func unit(r *runner, t *tally) error {
 	if err != nil {
 		return err
 	}
-	return r.goTest(t, nil, append([]string{"-race", "-shuffle=on", "-timeout=15m"}, pkgs...)...)
+	if err := r.goTest(t, nil, append([]string{"-race", "-shuffle=on", "-timeout=15m"}, pkgs...)...); err != nil {
+		return err
+	}
+	return r.noRace(t)
+}
+
+// noRace runs the tests that the race detector gets in the way of: those that
+// count allocations.
+func (r *runner) noRace(t *tally) error {
+	out, err := r.output("go", "list", "-race", "-f", `{{$p := .ImportPath}}{{range .IgnoredGoFiles}}{{if eq . "alloc_test.go"}}{{$p}}{{"\n"}}{{end}}{{end}}`, "./...")
+	if err != nil {
+		return err
+	}
+	pkgs := strings.Fields(out)
+	if len(pkgs) == 0 {
+		return fmt.Errorf("found no test of allocations")
+	}
+	return r.goTest(t, nil, append([]string{"-run=Alloc"}, pkgs...)...)
 }
 
 var fuzzFunc = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)

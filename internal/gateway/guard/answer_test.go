@@ -196,21 +196,6 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-// TestAllocations checks that judging clean texts costs no memory.
-func TestAllocations(t *testing.T) {
-	e := shipped(t)
-	c := callOf(t, "converse", converse("Where is the harbour?", "And how long does the ferry take, in minutes?"))
-	body := []byte(`{"output":{"message":{"content":[{"text":"It leaves from the old quay and takes 25 minutes."}]}}}`)
-	for name, f := range map[string]func(){
-		"Inbound": func() { e.Inbound(t.Context(), c) },
-		"Whole":   func() { e.Whole(t.Context(), c, "application/json", body) },
-	} {
-		if n := testing.AllocsPerRun(200, f); n >= 1 {
-			t.Errorf("%s allocates %v times", name, n)
-		}
-	}
-}
-
 // FuzzStream checks that, however a text is cut into frames, the same becomes of it.
 func FuzzStream(f *testing.F) {
 	e := engine(f, Options{}, outRules)
