@@ -34,6 +34,7 @@ type value struct {
 	start, end int // with the quotes
 	key        []byte
 	isKey      bool
+	number     bool   // no string: a long number
 	path       uint32 // a hash of the keys above
 }
 
@@ -41,8 +42,9 @@ var errAnswer = errors.New("the answer is not JSON")
 
 const answerDepth = 64
 
-// eachString calls see for the strings of doc that are to be judged, in order.
-func eachString(doc []byte, see func(value)) error {
+// eachString calls see for the strings of doc that are to be judged, in order, and for
+// long numbers in free JSON; with all, for all of them.
+func eachString(doc []byte, all bool, see func(value)) error {
 	type level struct {
 		key   []byte
 		path  uint32
@@ -75,10 +77,16 @@ func eachString(doc []byte, see func(value)) error {
 			if next := skipSpace(doc, end); !top.array && next < len(doc) && doc[next] == ':' {
 				top.key = doc[i+1 : end-1]
 				if top.free {
-					see(value{i, end, top.key, true, top.path})
+					see(value{start: i, end: end, key: top.key, isKey: true, path: top.path})
 				}
-			} else if top.free || !settings[string(top.key)] {
-				see(value{i, end, top.key, false, top.path*31 + sum(top.key)})
+			} else if all || top.free || !settings[string(top.key)] {
+				see(value{start: i, end: end, key: top.key, path: top.path*31 + sum(top.key)})
+			}
+			i = end
+		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+			end := runOf(doc, i+1, func(c byte) bool { return alnum(c) || c == '.' || c == '-' || c == '+' })
+			if top := &stack[depth]; end-i >= leastDigits && (all || top.free) {
+				see(value{start: i, end: end, key: top.key, number: true})
 			}
 			i = end
 		default:
@@ -179,13 +187,18 @@ func cmpErr(a, b error) error {
 // answer lays out the strings of an answer.
 func (j *job) answer(body []byte) error {
 	s := &j.scans[asSent]
-	return eachString(body, func(v value) {
+	return eachString(body, j.e.o.Everything, func(v value) {
 		seg := segment{role: uint8(roleAssistant), token: slot{start: int32(v.start), end: int32(v.end)}}
 		if v.isKey {
 			seg.token.kind = inKey
 		}
 		at := s.begin()
-		s.raw = appendUnescaped(s.raw, body[v.start+1:v.end-1])
+		if v.number {
+			seg.token.kind = inNumber
+			s.raw = append(s.raw, bytes.TrimPrefix(body[v.start:v.end], []byte{'-'})...)
+		} else {
+			s.raw = appendUnescaped(s.raw, body[v.start+1:v.end-1])
+		}
 		s.end(at, seg)
 	})
 }

@@ -13,6 +13,11 @@ type compiled struct {
 	exact bool  // match the raw text
 	deep  bool  // look at what texts hide, too
 	match *node
+
+	order    int  // among the engine's rules
+	scores   bool // asks a scorer
+	behind   bool // asks, on the texts as they are, what they hide
+	anywhere bool // looks at what is no text, too
 }
 
 // node is a [Cond] made ready to run. Its words and literals are finders: lists
@@ -97,6 +102,7 @@ func (c *compiler) rule(r *Rule) (compiled, error) {
 	out.exact = r.Exact || r.Match.rawOnly() // what is invisible is not in the folded text
 	if out.match, err = c.node(&r.Match, out.exact, 0); err == nil {
 		out.deep = r.Decode || out.match.hides()
+		out.scores, out.behind, out.anywhere = out.match.scores(), out.match.encoded(), r.Match.secretsOnly()
 	}
 	return out, err
 }
@@ -226,6 +232,25 @@ func (c *Cond) rawOnly() bool {
 	}
 	for i := range c.Any {
 		if !c.Any[i].rawOnly() {
+			return false
+		}
+	}
+	return true
+}
+
+// secretsOnly reports whether c asks for nothing but what detectors find in any
+// text by itself.
+func (c *Cond) secretsOnly() bool {
+	if len(c.Keywords)+len(c.Patterns)+len(c.All)+len(c.Then)+len(c.Unless) > 0 || c.MinLength > 0 {
+		return false
+	}
+	for _, d := range c.Detectors {
+		if d == "system_echo" || d == "encoded" || strings.HasPrefix(d, "score:") {
+			return false
+		}
+	}
+	for i := range c.Any {
+		if !c.Any[i].secretsOnly() {
 			return false
 		}
 	}

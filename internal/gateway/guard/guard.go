@@ -16,6 +16,11 @@
 // or a scorer breaks, the guard is down for this call, which Options.OnError
 // turns into a refusal or a note, never into silence.
 //
+// Rules that ask nothing but detectors of secrets see ids, settings and numbers as
+// well. Files in base64 are read when they are text, whole and also as UTF-16; of
+// others the runs of text in them. PDF and the formats of office programs pack
+// their text and are not read: the verdict has a note for them, unread-document.
+//
 // What is forwarded is what was sent, but for the masks.
 //
 // To add a rule: an entry of a rule file. To add a detector: a row of the table
@@ -44,6 +49,11 @@ type Options struct {
 	Canaries []string          // what must never appear; at least 8 bytes each
 	Budget   time.Duration     // time to judge a text of up to 256 KiB, and in proportion for more; 0: a second
 	Scorers  map[string]Scorer // by the name behind "score:"
+
+	// Everything has masks reach every string and number of a body, also ids and
+	// settings, and numbers become strings: for bodies that are kept, not for such
+	// as are sent.
+	Everything bool
 
 	// Bedrock asks a guardrail of Bedrock about texts, which come from a prompt
 	// (source INPUT) or an answer (OUTPUT). Nil: there is none. It is not asked
@@ -100,6 +110,7 @@ type Engine struct {
 	decodeIn      bool
 	decodeOut     bool
 	echo          bool
+	anywhere      bool // a rule looks at what is no text
 	hold          hold
 	jobs          sync.Pool
 }
@@ -123,6 +134,7 @@ func New(o Options) (*Engine, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%srule %s: %w", rules[i].At, rules[i].Name, err)
 		}
+		r.order = i
 		e.place(r)
 	}
 	if e.canary, err = c.canaries(o.Canaries); err != nil {
@@ -188,6 +200,7 @@ func (e *Engine) place(r compiled) {
 	if r.Direction != Out {
 		e.in = append(e.in, r)
 		e.decodeIn = e.decodeIn || r.deep
+		e.anywhere = e.anywhere || r.anywhere
 	}
 	if r.Direction != In && r.roles&(1<<roleAssistant) != 0 {
 		e.out = append(e.out, r)

@@ -18,11 +18,12 @@ func (e *Engine) Inbound(ctx context.Context, c *call.Call) (v Verdict) {
 	}
 	j := e.job()
 	defer e.release(j)
+	j.gone = ctx.Done()
 	err := j.safely(func() {
 		j.collect(c)
 		j.judge(e.in, false, e.decodeIn)
-		v = j.verdict(c.Doc.Data())
 	})
+	v = j.verdict(c.Doc.Data()) // what was found stays, whatever broke
 	if err == nil && !v.Blocked && e.o.Bedrock != nil {
 		err = j.ask(ctx, &v, "INPUT")
 	}
@@ -32,6 +33,8 @@ func (e *Engine) Inbound(ctx context.Context, c *call.Call) (v Verdict) {
 	}
 	return v
 }
+
+var errGone = errors.New("the caller has left")
 
 // safely runs f and reports what went wrong: that the time was over, or a
 // panic, which is a fault of a rule's scorer or of ours and must not take the
@@ -43,6 +46,11 @@ func (j *job) safely(f func()) (err error) {
 		}
 	}()
 	f()
+	select {
+	case <-j.gone:
+		return errGone
+	default:
+	}
 	switch {
 	case j.clock.late:
 		return fmt.Errorf("not done within %v", j.e.o.Budget)
@@ -57,7 +65,7 @@ func (j *job) safely(f func()) (err error) {
 func (e *Engine) settle(v Verdict, err error) Verdict {
 	switch {
 	case err == nil || v.Blocked:
-	case e.o.OnError == "allow":
+	case e.o.OnError == "allow" && !errors.Is(err, errGone):
 		v.Notes = append(v.Notes, call.Note{Stage: "guard", Name: "guard", Action: string(Flag), Detail: "let pass unjudged: " + err.Error()})
 	default:
 		v.Edits, v.Refusal = nil, call.GuardDown.With(err.Error())
@@ -146,16 +154,21 @@ func (e *Engine) Check(text []byte, role string, out bool) (hits []Hit, err erro
 
 // hides reports whether n needs to see what a text hides.
 func (n *node) hides() bool {
-	if n.canary {
-		return true
-	}
+	return n.canary || n.encoded() || n.has((*node).hides)
+}
+
+// encoded reports whether n asks for what came from an encoding.
+func (n *node) encoded() bool {
 	for _, d := range n.detectors {
 		if detectors[d].name == "encoded" {
 			return true
 		}
 	}
-	return n.has((*node).hides)
+	return n.has((*node).encoded)
 }
+
+// scores reports whether n asks a scorer.
+func (n *node) scores() bool { return len(n.scorers) > 0 || n.has((*node).scores) }
 
 // echoes reports whether n compares answers with the system prompt.
 func (n *node) echoes() bool { return n.echo || n.has((*node).echoes) }

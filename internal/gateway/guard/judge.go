@@ -30,7 +30,11 @@ type job struct {
 	inner []byte
 	c     *call.Call
 
-	reading reading // of a decoder
+	reading reading         // of a decoder
+	gone    <-chan struct{} // closed when the caller does not wait any more
+	nested  nested
+	shown   []uint64 // the nodes that were laid out as texts
+	unread  bool     // a document was not read
 }
 
 // The scans of a job.
@@ -39,6 +43,7 @@ const (
 	glued
 	decoded1
 	decoded2
+	aside // what is no text: settings, ids, numbers
 	numScans
 )
 
@@ -54,6 +59,7 @@ type finding struct {
 	rule    *compiled
 	at      span
 	decoded bool
+	aside   bool // in bytes of the scan aside
 }
 
 func newJob(e *Engine) *job {
@@ -81,6 +87,8 @@ func (e *Engine) release(j *job) {
 	j.texts, j.found, j.c = j.texts[:0], j.found[:0], nil
 	j.echo.reset()
 	j.heard, j.full = &j.echo, false
+	j.gone, j.unread = nil, false
+	j.nested.reset()
 	if cap(j.inner) > keepBytes {
 		j.inner = nil
 	}
@@ -93,31 +101,42 @@ func (e *Engine) release(j *job) {
 // budgetBytes is what Options.Budget is for; longer texts get more in proportion.
 const budgetBytes = 256 << 10
 
-// judge runs the rules over the texts laid out in the first scan.
+// patience is how many budgets the texts as they are may take. Judging them is
+// linear, and what is found in them stays, however late it is for decoding.
+const patience = 4
+
+// judge runs the rules over the texts laid out in the first scan: first on the
+// texts as they are, scorers last, then on what they hide, so that a text which
+// is slow to decode switches no rule off.
 func (j *job) judge(rules []compiled, out, decode bool) {
 	s := &j.scans[asSent]
-	j.clock = clock{deadline: time.Now().Add(j.e.o.Budget * time.Duration(1+len(s.raw)/budgetBytes))}
+	start, budget := time.Now(), j.e.o.Budget*time.Duration(1+len(s.raw)/budgetBytes)
+	j.clock = clock{deadline: start.Add(patience * budget), gone: j.gone}
 	s.read(&j.clock)
+	j.scans[aside].read(&j.clock)
 	j.glue()
-	last := glued
-	if decode {
-		last = decoded2
-		for k := decoded1; k <= decoded2; k++ {
-			from := s
-			if k > decoded1 {
-				from = &j.scans[k-1]
-			}
-			j.full = j.full || !j.decode(from, &j.scans[k])
-		}
+	j.pass(rules, out, asSent, glued, func(r *compiled) bool { return !r.scores && !r.behind })
+	j.pass(rules, out, aside, aside, func(r *compiled) bool { return r.anywhere })
+	j.pass(rules, out, asSent, glued, func(r *compiled) bool { return r.scores && !r.behind })
+	j.clock.deadline = start.Add(budget)
+	if decode && !j.clock.over() {
+		j.full = !j.decode(s, &j.scans[decoded1]) || !j.decode(&j.scans[decoded1], &j.scans[decoded2])
+		j.pass(rules, out, asSent, glued, func(r *compiled) bool { return r.behind })
+		j.pass(rules, out, decoded1, decoded2, func(r *compiled) bool { return r.deep })
 	}
+	j.clock.over()
+	slices.SortStableFunc(j.found, func(a, b finding) int { return cmp.Compare(a.rule.order, b.rule.order) })
+}
+
+// pass runs those rules that are wanted over some of the scans.
+func (j *job) pass(rules []compiled, out bool, from, to int, wanted func(*compiled) bool) {
 	for i := range rules {
-		for k := asSent; k <= last && !j.clock.late; k++ {
-			if len(j.scans[k].segs) > 0 && (k <= glued || rules[i].deep) {
+		for k := from; k <= to && !j.clock.late; k++ {
+			if len(j.scans[k].segs) > 0 && wanted(&rules[i]) {
 				j.run(&rules[i], k, out)
 			}
 		}
 	}
-	j.clock.over()
 }
 
 func (j *job) run(r *compiled, k int, out bool) {
@@ -127,13 +146,13 @@ func (j *job) run(r *compiled, k int, out bool) {
 		return
 	}
 	for _, sp := range m.find(r.match) {
-		if !s.inRoles(sp, r.roles, r.exact) {
+		if k != aside && !s.inRoles(sp, r.roles, r.exact) {
 			continue
 		}
 		if !r.exact {
 			sp = s.unfold(sp)
 		}
-		j.found = append(j.found, finding{r, s.origin(sp, k == asSent), k >= decoded1})
+		j.found = append(j.found, finding{r, s.origin(sp, k == asSent || k == aside), k == decoded1 || k == decoded2, k == aside})
 	}
 }
 
@@ -206,101 +225,68 @@ func (s *scan) readGlued() {
 func (j *job) collect(c *call.Call) {
 	j.c = c
 	c.Family.Walk(c.Doc, j.see)
-	s := &j.scans[asSent]
 	for role := range roleNames {
 		for _, t := range j.texts {
 			if int(t.role) == role {
-				j.lay(s, c, t)
+				j.lay(c, c.Doc, t)
 			}
 		}
 	}
+	if j.e.anywhere {
+		j.rest(c.Doc, j.texts, false)
+		j.rest(&j.nested.doc, j.nested.texts, true)
+	}
 }
 
-func (j *job) lay(s *scan, c *call.Call, t text) {
-	start, end := c.Doc.Span(t.node)
-	seg := segment{role: t.role, token: slot{start: int32(start), end: int32(end)}}
+// lay appends one text of doc, which is the call's or the one nested in it.
+func (j *job) lay(c *call.Call, doc *strictjson.Document, t text) {
+	own := doc == c.Doc
+	if t.class == bedrock.Inner && own && j.open(c, t) {
+		return
+	}
+	s := &j.scans[asSent]
+	start, end := doc.Span(t.node)
+	seg := segment{role: t.role, token: slot{start: int32(start), end: int32(end), nested: !own}}
 	if t.node < strictjson.None {
 		seg.token.kind = inKey
 	}
-	seg.lastTurn = t.role == 1 && slices.Contains(c.LastTurn, t.node)
+	seg.lastTurn = own && t.role == 1 && slices.Contains(c.LastTurn, t.node)
 	at := s.begin()
 	if !t.class.Coded() {
-		s.raw, _ = c.Doc.AppendString(s.raw, t.node)
+		s.raw, _ = doc.AppendString(s.raw, t.node)
 		if t.class == bedrock.Link {
-			s.raw, seg.token.kind = withoutData(s.raw, at)
+			s.raw, seg.token.kind = withoutData(s.raw, at, &j.unread)
 		}
 		s.end(at, seg)
 		return
 	}
-	j.inner, _ = c.Doc.AppendString(j.inner[:0], t.node)
-	s.raw, seg.token.kind = appendBlob(s.raw, j.inner)
+	j.inner, _ = doc.AppendString(j.inner[:0], t.node)
+	s.raw, seg.token.kind = appendBlob(s.raw, j.inner, t.class == bedrock.Picture, &j.unread)
 	if len(s.raw) > at {
 		s.end(at, seg)
 	}
 }
 
-// withoutData puts in place of a link that is a whole image, raw[at:], the words in
+// withoutData puts in place of a link that is a whole file, raw[at:], the words in
 // it. Other links, and texts in links, stay as they are.
-func withoutData(raw []byte, at int) ([]byte, kind) {
+func withoutData(raw []byte, at int, unread *bool) ([]byte, kind) {
 	link := raw[at:]
 	i := bytes.IndexByte(link[:min(len(link), 128)], ',')
 	if i < 0 || !bytes.HasPrefix(link, []byte("data:")) || !bytes.HasSuffix(link[:i], []byte(";base64")) {
 		return raw, inString
 	}
-	out, k := appendBlob(raw, link[i+1:])
+	out, k := appendBlob(raw, link[i+1:], bytes.HasPrefix(link, []byte("data:image/")), unread)
 	if k != inNothing {
 		return raw, inString
 	}
 	return append(raw[:at], out[len(raw):]...), inNothing
 }
 
-// appendBlob appends what a value in base64 says: all of it when it is text,
-// otherwise the words in its head and tail, where images keep their comments.
-func appendBlob(dst, coded []byte) ([]byte, kind) {
-	at := len(dst)
-	dst, err := base64.StdEncoding.AppendDecode(dst, coded)
-	if err != nil {
-		return append(dst[:at], coded...), inString
-	}
-	data := dst[at:]
-	if printable(data) {
-		return dst, inBlob
-	}
-	n := appendWords(data[:0], data[:min(len(data), blobEnds)])
-	if len(data) > blobEnds {
-		n = appendWords(n, data[max(len(data)-blobEnds, blobEnds):])
-	}
-	return dst[:at+len(n)], inNothing
-}
-
-// blobEnds is how much of the beginning and of the end of a binary value is
-// searched for words, and leastWords how long a run of them must be.
-const (
-	blobEnds   = 64 << 10
-	leastWords = 16
-)
-
-// appendWords appends the runs of printable ASCII in data, which dst may share.
-func appendWords(dst, data []byte) []byte {
-	run := 0
-	for i := 0; i <= len(data); i++ {
-		if i < len(data) && (' ' <= data[i] && data[i] < 0x7f) {
-			run++
-			continue
-		}
-		if run >= leastWords {
-			dst = append(append(dst, data[i-run:i]...), '\n')
-		}
-		run = 0
-	}
-	return dst
-}
-
 // verdict turns what was found into what is to be done. doc is the document
 // that the tokens are of.
 func (j *job) verdict(doc []byte) Verdict {
 	var v Verdict
-	var masks []masked
+	var masks, asides []masked
 	for i := 0; i < len(j.found); {
 		r, n := j.found[i].rule, i
 		for n < len(j.found) && j.found[n].rule == r {
@@ -315,15 +301,22 @@ func (j *job) verdict(doc []byte) Verdict {
 			}
 			continue
 		}
-		v.Notes = append(v.Notes, note(r, observe, hits))
+		v.Notes = append(v.Notes, j.note(r, observe, hits))
 		if r.Action == Mask && !observe {
 			for _, h := range hits {
-				masks = append(masks, masked{h.at, r})
+				if h.aside {
+					asides = append(asides, masked{h.at, r})
+				} else {
+					masks = append(masks, masked{h.at, r})
+				}
 			}
 		}
 	}
-	if len(masks) > 0 && !v.Blocked {
-		v.Edits = j.edits(doc, masks)
+	if j.unread {
+		v.Notes = append(v.Notes, call.Note{Stage: "guard", Name: unreadRule, Action: string(Flag), Detail: "document not read"})
+	}
+	if len(masks)+len(asides) > 0 && !v.Blocked {
+		v.Edits = j.edits(doc, masks, asides)
 	}
 	return v
 }
@@ -337,6 +330,15 @@ func note(r *compiled, observe bool, hits []finding) call.Note {
 	return n
 }
 
+// note is note, but for masks that find only what they cannot mask.
+func (j *job) note(r *compiled, observe bool, hits []finding) call.Note {
+	n := note(r, observe, hits)
+	if r.Action == Mask && !slices.ContainsFunc(hits, func(h finding) bool { return !h.aside || j.maskable(h.at) }) {
+		n.Action, n.Observe = string(Flag), false
+	}
+	return n
+}
+
 // masked is a stretch of raw text to be masked, and the rule that says so.
 type masked struct {
 	span
@@ -346,20 +348,24 @@ type masked struct {
 // label is what stands in place of a masked stretch.
 func (m *masked) label() string { return "[" + strings.ToUpper(m.by.Name) + "]" }
 
-// edits writes the masks into the tokens of doc. Of two that overlap one label
-// stands for both.
-func (j *job) edits(doc []byte, masks []masked) []strictjson.Edit {
-	slices.SortStableFunc(masks, func(a, b masked) int { return cmp.Compare(a.start, b.start) })
-	joined := masks[:1]
-	for _, m := range masks[1:] {
-		if last := &joined[len(joined)-1]; m.start < last.end {
-			last.end = max(last.end, m.end)
-			continue
-		}
-		joined = append(joined, m)
+// edits writes the masks into the tokens of doc: those of its texts, and those
+// of what is aside.
+func (j *job) edits(doc []byte, masks, asides []masked) []strictjson.Edit {
+	var out, inner []strictjson.Edit
+	out, inner = j.write(doc, &j.scans[asSent], masks, out, inner)
+	out, inner = j.write(doc, &j.scans[aside], asides, out, inner)
+	byStart := func(a, b strictjson.Edit) int { return cmp.Compare(a.Start, b.Start) }
+	if len(inner) > 0 {
+		slices.SortFunc(inner, byStart)
+		out = append(out, j.nested.edit(inner))
 	}
-	var out []strictjson.Edit
-	s := &j.scans[asSent]
+	slices.SortFunc(out, byStart)
+	return out
+}
+
+// write appends the edits of one scan, those of the nested document to inner.
+func (j *job) write(doc []byte, s *scan, masks []masked, out, inner []strictjson.Edit) (_, _ []strictjson.Edit) {
+	joined := join(masks)
 	i := 0
 	for k := range s.segs {
 		seg := &s.segs[k]
@@ -370,18 +376,40 @@ func (j *job) edits(doc []byte, masks []masked) []strictjson.Edit {
 		for n < len(joined) && joined[n].start < seg.raw.end {
 			n++
 		}
-		if n > i {
-			out = append(out, editsOf(doc, s.raw, seg, joined[i:n], len(out))...)
+		if n == i || s == &j.scans[aside] && !j.maskable(seg.raw) {
+			continue
+		}
+		serial := len(out) + len(inner)
+		if seg.token.nested {
+			inner = append(inner, editsOf(j.nested.doc.Data(), s.raw, seg, joined[i:n], serial)...)
+		} else {
+			out = append(out, editsOf(doc, s.raw, seg, joined[i:n], serial)...)
 		}
 	}
-	slices.SortFunc(out, func(a, b strictjson.Edit) int { return cmp.Compare(a.Start, b.Start) })
-	return out
+	return out, inner
+}
+
+// join sorts masks. Of two that overlap one label stands for both.
+func join(masks []masked) []masked {
+	slices.SortStableFunc(masks, func(a, b masked) int { return cmp.Compare(a.start, b.start) })
+	joined := masks[:min(len(masks), 1)]
+	for _, m := range masks[len(joined):] {
+		if last := &joined[len(joined)-1]; m.start < last.end {
+			last.end = max(last.end, m.end)
+			continue
+		}
+		joined = append(joined, m)
+	}
+	return joined
 }
 
 // editsOf returns the edits that mask parts of one text.
 func editsOf(doc, raw []byte, seg *segment, masks []masked, serial int) []strictjson.Edit {
 	if seg.token.kind == inBlob || seg.token.kind == inNothing {
 		return []strictjson.Edit{blobEdit(raw, seg, masks)}
+	}
+	if seg.token.kind == inNumber {
+		return []strictjson.Edit{{Start: int(seg.token.start), End: int(seg.token.end), With: `"` + masks[0].label() + `"`}}
 	}
 	var out []strictjson.Edit
 	w := newTokenWalk(doc, int(seg.token.start), int(seg.token.end))

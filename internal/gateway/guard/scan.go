@@ -43,6 +43,8 @@ type segment struct {
 type slot struct {
 	start, end int32 // with the quotes
 	kind       kind
+	nested     bool // in the document that the call's carries
+	free       bool // where any JSON may stand
 }
 
 type kind uint8
@@ -52,6 +54,7 @@ const (
 	inKey
 	inBlob    // the text is the string's value, decoded from base64
 	inNothing // the text is part of a binary value
+	inNumber  // the text is a number as it is written
 )
 
 // keepBytes bounds the memory that is kept from one call for the next.
@@ -90,6 +93,9 @@ func (s *scan) end(at int, seg segment) {
 
 // read folds the texts and finds the words of all rules in them.
 func (s *scan) read(c *clock) {
+	if len(s.segs) == 0 {
+		return
+	}
 	for i := range s.segs {
 		seg := &s.segs[i]
 		if c.spend(int(seg.raw.end - seg.raw.start)) {

@@ -116,7 +116,7 @@ func BenchmarkScore(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	text := bytes.Repeat([]byte("the train to the coast leaves at nine, and you know the rules "), 33)[:2048]
+	text := bytes.Repeat([]byte("the train to the coast leaves at nine, and you know the rules "), 34)[:2048]
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {

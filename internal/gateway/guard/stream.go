@@ -234,7 +234,10 @@ func (s *Stream) take(doc []byte, whole bool) error {
 	if ok {
 		s.at.index = index
 	}
-	return eachString(doc, func(v value) {
+	return eachString(doc, false, func(v value) {
+		if v.number {
+			return // no stream has any in its text
+		}
 		k := s.channel(v.path*31 + uint32(index))
 		ch := &s.channels[k]
 		ch.whole = whole || string(v.key) == "name"

@@ -82,7 +82,7 @@ func said(t testing.TB, frames []byte) string {
 		if !json.Valid(doc) {
 			t.Fatalf("frame holds %s", doc)
 		}
-		eachString(doc, func(v value) {
+		eachString(doc, false, func(v value) {
 			if k := string(v.key); k == "text" || k == "content" || k == "generation" {
 				out.Write(appendUnescaped(nil, doc[v.start+1:v.end-1]))
 			}
