@@ -174,3 +174,22 @@ func TestGone(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+// FuzzBlob: whatever a file holds, reading it yields no more than it has, and
+// text is text.
+func FuzzBlob(f *testing.F) {
+	f.Add([]byte("\xff\xfeh\x00i\x00"), false)
+	f.Add([]byte(strings.Repeat("a", pictureEnds)+"\x00"+strings.Repeat("b", 100)), true)
+	f.Add([]byte(strings.Repeat("w\x00", 40)), false)
+	f.Fuzz(func(t *testing.T, data []byte, picture bool) {
+		unread := false
+		out, kind := appendBlob([]byte("before"), []byte(base64.StdEncoding.EncodeToString(data)), picture, &unread)
+		text := out[len("before"):]
+		if string(out[:len("before")]) != "before" || len(text) > len(data)*3/2 {
+			t.Errorf("%q became %q", data, out)
+		}
+		if printable(data) && (kind != inBlob || string(text) != string(data)) {
+			t.Errorf("text %q became %q", data, text)
+		}
+	})
+}

@@ -126,7 +126,9 @@ func words(dst, data []byte) int {
 		}
 		switch {
 		case n >= leastWords:
-			dst = append(append(dst, data[i:i+n]...), '\n')
+			if dst = append(dst, data[i:i+n]...); i+n < len(data) { // never more than was read
+				dst = append(dst, '\n')
+			}
 			i += n + 1
 		case wide >= 2*leastWords:
 			for end := min(i+wide, len(data)); i < end; i += 2 {
