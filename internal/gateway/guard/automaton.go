@@ -1,5 +1,7 @@
 package guard
 
+import "slices"
+
 // An automaton finds all literals of all rules in one pass over a folded text
 // (Aho and Corasick). It reads a line break as a space. Building it is linear in
 // the literals, running it in the text, whatever both hold. It is immutable once
@@ -19,6 +21,7 @@ type automaton struct {
 	fail  []int32 // where to go on when it has no child for a byte
 	ends  []int32 // the literal that ends in it, -1 for none
 	also  []int32 // the longest state that is an end of it and ends a literal; 0: none
+	hits  []int32 // the state itself if it ends a literal, otherwise also: all that a step asks
 	deep  []int16 // how many bytes lead to it
 }
 
@@ -41,6 +44,7 @@ func newAutomaton(literals []string) *automaton {
 	a := &automaton{width: 1}
 	a.number(nodes)
 	a.link()
+	a.hit()
 	return a
 }
 
@@ -113,6 +117,16 @@ func (a *automaton) link() {
 	}
 }
 
+// hit sets hits.
+func (a *automaton) hit() {
+	a.hits = slices.Clone(a.also)
+	for s, id := range a.ends {
+		if id >= 0 {
+			a.hits[s] = int32(s)
+		}
+	}
+}
+
 // step returns the state behind s on b, which is no line break.
 func (a *automaton) step(s int32, b byte) int32 {
 	for s >= a.full {
@@ -134,10 +148,7 @@ func (a *automaton) run(text []byte, to *scan) {
 			b = ' '
 		}
 		s = a.step(s, b)
-		if a.ends[s] >= 0 {
-			to.see(a.ends[s], i+1)
-		}
-		for t := a.also[s]; t != 0; t = a.also[t] {
+		for t := a.hits[s]; t != 0; t = a.also[t] {
 			to.see(a.ends[t], i+1)
 		}
 	}

@@ -167,7 +167,7 @@ func (d *decoding) run64(text []byte, i int) int {
 			end++
 		}
 		d.decodeRun(run, int(d.seg.raw.start)+i, int(d.seg.raw.start)+end)
-	case text[i] == '-' || text[i] == '_' || end-i <= 8 && ('0' <= text[i] && text[i] <= '9' || end-i == 2):
+	case text[i] == '-' || text[i] == '_' || end-i <= 8 && '0' <= text[i] && text[i] <= '9' || end-i == 2 && hexDigit[text[i]] >= 0 && hexDigit[text[i+1]] >= 0:
 		return max(d.runOdd(text, i), i+1)
 	}
 	return end
@@ -312,8 +312,14 @@ const (
 // \u0041, &#65; and &amp;, if there are some.
 func (d *decoding) escapes() {
 	text := d.from.raw[d.seg.raw.start:d.seg.raw.end]
+	signs := 0
+	for _, c := range [...]string{"%", "=", `\`, "&"} {
+		signs += bytes.Count(text, []byte(c))
+	}
+	if d.spend(len(text)) || signs < leastEscapes {
+		return
+	}
 	first, last, count := -1, 0, 0
-	d.spend(len(text))
 	for i, c := range text {
 		if c != '%' && c != '=' && c != '\\' && c != '&' {
 			continue

@@ -128,10 +128,8 @@ func (m *Model) Read(folded []byte, f *Features) {
 			b = ' '
 		}
 		s = m.auto.step(s, b)
-		for t := s; t != 0; t = m.auto.also[t] {
-			if id := m.auto.ends[t]; id >= 0 {
-				m.see(folded, i+1, m.uses[id], &r, f)
-			}
+		for t := m.auto.hits[s]; t != 0; t = m.auto.also[t] {
+			m.see(folded, i+1, m.uses[m.auto.ends[t]], &r, f)
 		}
 	}
 }
