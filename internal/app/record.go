@@ -52,7 +52,7 @@ var secrets = []string{"aws_key", "private_key", "api_token", "card", "iban", "n
 
 // redactor masks secrets and personal data with the guard's own detectors.
 func redactor() (record.Redact, error) {
-	o := guard.Options{OnError: "deny", Budget: time.Second}
+	o := guard.Options{OnError: "deny", Budget: time.Second, Everything: true}
 	for _, d := range secrets {
 		o.Rules = append(o.Rules, guard.Rule{
 			Name: "redact-" + d, Action: guard.Mask, Direction: guard.Both, Decode: true, Match: guard.Cond{Detectors: []string{d}},
