@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,8 +29,14 @@ type redisServer struct {
 }
 
 func startRedis(t *testing.T) *redisServer {
+	// Its port is below those that the system gives to whoever asks for any, so
+	// that it is still free when the server comes back.
 	s := &redisServer{Miniredis: miniredis.NewMiniRedis()}
-	if err := s.Start(); err != nil {
+	err := errors.New("not tried")
+	for i := 0; i < 100 && err != nil; i++ {
+		err = s.StartAddr(fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	s.watch()
