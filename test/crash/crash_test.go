@@ -44,6 +44,11 @@ admin_listen: ""
 registration: {per_ip_per_hour: 1000}
 limits:
   - {name: requests, per: [user], measure: requests, max: 1000000000, window: 60s}
+  - {name: flood, per: [user, similar_prompt], measure: requests, max: 1000000000, window: 60s}
+  - {name: ip, per: [ip], measure: requests, max: 1000000000, window: 60s}
+  - {name: tokens, per: [user], measure: tokens, max: 1000000000000, window: 60s}
+  - {name: spend, per: [user], measure: usd, max: 1000000, window: day}
+  - {name: slots, per: [user], measure: concurrency, max: 1000000}
 `
 
 // seen is what callers were answered; the lock guards all of it.

@@ -82,7 +82,7 @@ func (t *tally) check(err error) {
 
 func main() {
 	only := flag.String("stages", "", "comma-separated names of the stages to run; empty: all")
-	fuzzTime := flag.Duration("fuzztime", 5*time.Second, "how long to fuzz each target")
+	fuzzTime := flag.Duration("fuzztime", 3*time.Second, "how long to fuzz each target")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	r := &runner{ctx: ctx, ci: os.Getenv("CI") == "true", fuzzTime: *fuzzTime, missing: map[string]string{}}
