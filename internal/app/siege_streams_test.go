@@ -38,7 +38,7 @@ func delta(text string) string {
 // of their streams, some before the first byte. Bedrock is told to stop, no slot
 // stays taken, what was seen is charged, and nothing of them stays in memory.
 func TestClientsVanish(t *testing.T) {
-	const clients, atOnce = 10_000, 100
+	const clients, atOnce = crowd, 100
 	var reached, running atomic.Int64
 	g := startGate(t, only(
 		config.Limit{Name: "slots", Per: []string{"user"}, Measure: "concurrency", Max: "1000000"},
