@@ -47,7 +47,7 @@ func (g *gate) answer(t *testing.T, model, operation, body string) (*http.Respon
 // and what it flags arrives as it was. All of it is recorded.
 func TestGuard(t *testing.T) {
 	var arrived []byte
-	g := startGate(t, func(g *gate) { g.arrive = func(body []byte) { arrived = bytes.Clone(body) } })
+	g := startGate(t, guarded, func(g *gate) { g.arrive = func(body []byte) { arrived = bytes.Clone(body) } })
 	claude := "anthropic.claude-3-haiku-20240307-v1:0"
 	native := func(text string) string {
 		return fmt.Sprintf(`{"anthropic_version":"bedrock-2023-05-31","max_tokens":50,"messages":[{"role":"user","content":%q}]}`, text)

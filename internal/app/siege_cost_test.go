@@ -23,7 +23,7 @@ func native(text string) string {
 // in the budget, after every call, for everything that is billed (litellm #9531,
 // #30725, #41610, apisix #13662).
 func TestCostIsOneNumber(t *testing.T) {
-	g := startGate(t, only(config.Limit{Name: "budget", Per: []string{"user"}, Measure: "usd", Max: "1000", Window: "month"}), func(g *gate) {
+	g := startGate(t, guarded, only(config.Limit{Name: "budget", Per: []string{"user"}, Measure: "usd", Max: "1000", Window: "month"}), func(g *gate) {
 		g.script = "rules: [{prompt: cached, text: hello, usage: {input_tokens: 20, output_tokens: 80, cache_read_tokens: 3000, cache_write_tokens: 500}}]"
 	})
 	api, err := admin.Dial(t.Context(), g.dir)

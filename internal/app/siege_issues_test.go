@@ -258,7 +258,7 @@ func TestNoSecondPath(t *testing.T) {
 // 18: the guard judges what is said on every route, and does not take the
 // definition of a tool for something that a user says.
 func TestGuardOnEveryRoute(t *testing.T) {
-	g := startGate(t)
+	g := startGate(t, guarded)
 	for _, r := range routes {
 		if status, body := g.on(t, r.path, fmt.Sprintf(r.body, "my key is "+awsKey)); status != 200 || g.calls.Load() != 0 {
 			t.Errorf("%s: %d %q, %d reached Bedrock", r.name, status, body, g.calls.Load())

@@ -44,7 +44,7 @@ func TestObserve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var arrived string
-			g := startGate(t, only(small), func(g *gate) {
+			g := startGate(t, guarded, only(small), func(g *gate) {
 				g.config.Policy.Cedar = []string{cedar}
 				tt.change(g.config)
 				g.arrive = func(body []byte) { arrived = string(body) }
