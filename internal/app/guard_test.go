@@ -22,7 +22,7 @@ const (
 	card   = "4111 1111 1111 1111"
 )
 
-// ask sends a body and returns the answer.
+// answer makes one call as key main.
 func (g *gate) answer(t *testing.T, model, operation, body string) (*http.Response, []byte) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(g.ctx, "POST", "http://"+g.addr+"/model/"+model+"/"+operation, strings.NewReader(body))

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/internal/alarm"
 	"gatehouse/internal/config"
-	"gatehouse/internal/gateway/limit"
 )
 
 // watchEvery is how often the files of the configuration are looked at. A
@@ -18,14 +18,19 @@ import (
 // half-written file is read.
 const watchEvery = 500 * time.Millisecond
 
+// retryEvery is how often a configuration that was wrong is tried again: seldom,
+// since all of its rules are compiled each time.
+const retryEvery = 5 * time.Second
+
 // watch reloads the configuration when one of its files changes, or somebody
 // asks.
 func (s *server) watch(ctx context.Context) {
 	if s.o.Load == nil {
 		return
 	}
-	tick := time.NewTicker(watchEvery)
+	tick, again := time.NewTicker(watchEvery), time.NewTicker(retryEvery)
 	defer tick.Stop()
+	defer again.Stop()
 	w := watched{loaded: s.fingerprint()}
 	for {
 		select {
@@ -35,7 +40,12 @@ func (s *server) watch(ctx context.Context) {
 			s.reload(ctx)
 			w = watched{loaded: s.fingerprint()}
 		case <-tick.C:
-			if w.settled(s.fingerprint()) || s.unfinished() {
+			if w.settled(s.fingerprint()) {
+				s.reload(ctx)
+				w = watched{loaded: s.fingerprint()}
+			}
+		case <-again.C:
+			if s.unfinished() {
 				s.reload(ctx)
 				w = watched{loaded: s.fingerprint()}
 			}
@@ -125,14 +135,14 @@ func (s *server) apply(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	table := limitTable(c)
-	if _, err := limit.New(limit.Options{Limits: table}); err != nil {
+	alarms := alarmTable(c)
+	if _, err := alarm.New(alarm.Options{Alarms: alarms}); err != nil {
 		return err
 	}
-	if err := s.data.limits.Replace(table); err != nil {
+	if err := s.data.limits.Replace(limitTable(c)); err != nil { // changes nothing then
 		return err
 	}
-	if err := s.watchers.alarms.Replace(alarmTable(c)); err != nil {
+	if err := s.watchers.alarms.Replace(alarms); err != nil {
 		return err
 	}
 	if err := s.data.recorder.SetPolicy(bodies); err != nil {
