@@ -23,7 +23,7 @@ func (p *program) configVerb() *cobra.Command {
 
 func (p *program) configCheck() *cobra.Command {
 	return p.prints(verb("check FILE", "Report every mistake of a configuration file",
-		"Reports every mistake of a configuration file at once, with its line and\ncolumn. Exits with 2 when there is one.",
+		"Reports every mistake of a configuration file, and of the files of rules that it\nnames, at once, with its line and column. Exits with 2 when there is one.",
 		exactly("FILE"), func(_ context.Context, args []string) error {
 			_, err := p.loadConfig(args[0])
 			var mistakes config.Errors
@@ -108,15 +108,18 @@ func (p *program) loadConfig(file string, flags ...config.Flag) (*config.Config,
 	var mistakes config.Errors
 	switch {
 	case err == nil:
+		err = app.Check(cfg)
 	case errors.As(err, &mistakes):
-		return nil, err
+		err = app.CheckParts(cfg)
 	default:
 		return nil, unreadable(file, err)
 	}
-	if err := app.Check(cfg); err != nil {
+	if err != nil {
 		for line := range strings.Lines(err.Error()) {
 			mistakes = append(mistakes, placed(strings.TrimSuffix(line, "\n")))
 		}
+	}
+	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
 	return cfg, nil

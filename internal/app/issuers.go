@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -42,16 +43,20 @@ func newVerifier(c *config.Config, previous *oidc.Verifier, log *slog.Logger) (*
 		return nil, nil
 	}
 	o := oidc.Options{Scheme: call.OIDC, Previous: previous, Log: log}
-	for i, from := range c.OIDC {
+	var errs []error
+	for _, from := range c.OIDC {
 		roots, err := rootsOf(from.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("oidc[%d].ca_file: %w", i, err)
+			errs = append(errs, fmt.Errorf("oidc issuer %s: ca_file: %w", from.Issuer, err))
 		}
 		client := outbound.New(outbound.Options{AllowPrivate: from.Private, RootCAs: roots, MaxBody: maxKeySet + 1})
 		o.Issuers = append(o.Issuers, oidc.Issuer{
 			URL: from.Issuer, Audience: from.Audience, JWKS: from.JWKS, UserClaim: from.UserClaim, TeamClaim: from.TeamClaim,
 			Teams: from.Teams, Require: from.Require, Algs: from.Algs, Client: client.HTTPClient(),
 		})
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return oidc.New(o)
 }

@@ -29,12 +29,30 @@ func Check(c *config.Config) error {
 		return err
 	}
 	_, err = newRules(c, models, nil)
+	return errors.Join(err, checkRest(c))
+}
+
+// CheckParts is Check for what is left of a configuration that has mistakes
+// itself. It looks at each file by its own: what one lacks another may have, and
+// that one may be the mistake.
+func CheckParts(c *config.Config) error {
+	models, err := modelTable(c)
+	if err != nil {
+		return err
+	}
+	o, unread := policyOptions(c, models)
+	_, rules := guardRules(c)
+	return errors.Join(unread, checkPolicy(o), rules, checkRest(c))
+}
+
+// checkRest looks at all but the rules of the gateway.
+func checkRest(c *config.Config) error {
 	_, limits := limit.New(limit.Options{Limits: limitTable(c)})
 	_, keys := recordPolicy(c)
 	_, channels := newNotifier(c, notify.Options{Credentials: (&server{c: c}).notifyOptions().Credentials})
 	_, alarms := alarm.New(alarm.Options{Alarms: alarmTable(c)})
 	_, issuers := newVerifier(c, nil, slog.New(slog.DiscardHandler))
-	return errors.Join(err, limits, keys, channels, alarms, issuers)
+	return errors.Join(limits, keys, channels, alarms, issuers)
 }
 
 // newRules builds the parts of the gateway that a reload replaces, or says all
@@ -51,7 +69,7 @@ func newRules(c *config.Config, models *model.Table, ask askGuardrail) (*gateway
 	}, nil
 }
 
-// newGuard compiles the rules of own files, which stand first, and of packs.
+// newGuard compiles the rules of own files and of packs.
 func newGuard(c *config.Config, ask askGuardrail) (*guard.Engine, error) {
 	o := guard.Options{Actions: c.Guard.Actions, Observe: c.Mode == observe || c.Guard.Mode == observe, OnError: c.Guard.OnError}
 	model, err := guard.ParseModel(guards.Injection)
@@ -59,10 +77,21 @@ func newGuard(c *config.Config, ask askGuardrail) (*guard.Engine, error) {
 		return nil, err
 	}
 	o.Scorers = map[string]guard.Scorer{"injection": model}
+	if o.Rules, err = guardRules(c); err != nil {
+		return nil, err
+	}
+	if c.Guard.ApplyBedrockGuardrail != "" {
+		o.Bedrock = ask
+	}
+	return guard.New(o)
+}
+
+// guardRules reads the rules of own files, which stand first, and of packs.
+func guardRules(c *config.Config) (all []guard.Rule, err error) {
 	var errs []error
 	add := func(name string, text []byte) {
 		rules, err := guard.Parse(name, text)
-		o.Rules, errs = append(o.Rules, rules...), append(errs, err)
+		all, errs = append(all, rules...), append(errs, err)
 	}
 	for _, name := range c.Guard.Rules {
 		text, err := readText(name)
@@ -73,37 +102,55 @@ func newGuard(c *config.Config, ask askGuardrail) (*guard.Engine, error) {
 	if slices.Contains(c.Guard.Packs, "default") {
 		add("pack default", guards.Default)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	if c.Guard.ApplyBedrockGuardrail != "" {
-		o.Bedrock = ask
-	}
-	return guard.New(o)
+	return all, errors.Join(errs...)
 }
 
 func newPolicy(c *config.Config, models *model.Table) (*policy.Policy, error) {
+	o, err := policyOptions(c, models)
+	if err != nil {
+		return nil, errors.Join(err, checkPolicy(o))
+	}
+	return policy.New(o)
+}
+
+// policyOptions reads the files of the policy. With an error it has those that
+// could be read.
+func policyOptions(c *config.Config, models *model.Table) (policy.Options, error) {
 	n := c.Network
 	o := policy.Options{
 		Networks:  policy.Networks{Allow: config.Prefixes(n.Allow), Deny: config.Prefixes(n.Deny)},
 		Countries: policy.Countries{Allow: n.Countries.Allow, Deny: n.Countries.Deny},
 		Models:    models, Region: c.Region, Observe: c.Mode == observe || c.Policy.Mode == observe,
 	}
+	var errs []error
 	if n.Countries.Database != "" {
 		db, err := geo.Open(n.Countries.Database)
 		if err != nil {
-			return nil, fmt.Errorf("network.countries.database: %w", err)
+			errs = append(errs, fmt.Errorf("network.countries.database: %w", err))
+		} else {
+			o.Geo = db.Country
 		}
-		o.Geo = db.Country
 	}
 	for _, name := range c.Policy.Cedar {
 		text, err := readText(name)
 		if err != nil {
-			return nil, fmt.Errorf("policy.cedar: %w", err)
+			errs = append(errs, fmt.Errorf("policy.cedar: %w", err))
+			continue
 		}
 		o.Files = append(o.Files, policy.File{Name: name, Text: text})
 	}
-	return policy.New(o)
+	return o, errors.Join(errs...)
+}
+
+// checkPolicy looks at the files of o only. The one that is missing may be the
+// one that permits, or the database of the countries.
+func checkPolicy(o policy.Options) error {
+	o.Countries = policy.Countries{}
+	if len(o.Files) > 0 {
+		o.Files = append(o.Files, policy.File{Name: "permit", Text: "permit (principal, action, resource);"})
+	}
+	_, err := policy.New(o)
+	return err
 }
 
 // observe is the mode in which something is only noted.

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +54,9 @@ func alarmTable(c *config.Config) []alarm.Alarm {
 
 // newNotifier makes the channels. Their secrets come from files.
 func newNotifier(c *config.Config, o notify.Options) (*notify.Notifier, error) {
-	for name, n := range c.Notify {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c.Notify)) {
+		n := c.Notify[name]
 		ch := notify.Channel{
 			Name: name, Kind: n.Kind, URL: notify.Secret(n.URL), Server: n.Server, From: n.From, To: n.To,
 			Username: n.Username, Topic: n.Topic, Private: n.Private,
@@ -66,13 +70,15 @@ func newNotifier(c *config.Config, o notify.Options) (*notify.Notifier, error) {
 			}
 			secret, err := secretfile.Line(f.file)
 			if err != nil {
-				return nil, fmt.Errorf("notify.%s: %w", name, err)
+				errs = append(errs, fmt.Errorf("notify.%s: %w", name, err))
 			}
 			*f.to = notify.Secret(secret)
 		}
 		o.Channels = append(o.Channels, ch)
 	}
-	slices.SortFunc(o.Channels, func(a, b notify.Channel) int { return strings.Compare(a.Name, b.Name) })
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
 	return notify.New(o)
 }
 

@@ -45,6 +45,36 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	golden(t, "bad.golden", es.Error()+"\n")
 }
 
+// What is left of a file without its mistakes: half a limit or channel would
+// say something else, so it goes as a whole.
+func TestRest(t *testing.T) {
+	got, err := load("x.yaml", []byte(`
+regoin: eu-west-1
+region: mars
+account_id: "012345678901"
+limits:
+- {name: a, per: [user], measure: requests, max: 1, window: 60s}
+- {name: b, per: [user, nobody], measure: requests, max: 1, window: 60s}
+- {name: c, per: [user], measure: requests, max: 2, window: 90s, notify: [nowhere]}
+prices: {unpriced: ceiling, "amazon.nova-lite-v1:0": {input: cheap}}
+guard: {packs: [], rules: [gone.yaml], actions: {url: bleck, card: off}}
+notify: {half: {kind: slack}}
+`), nil)
+	var es Errors
+	if !errors.As(err, &es) || len(es) != 8 {
+		t.Fatalf("load = %v, want 8 mistakes", err)
+	}
+	want := Default()
+	want.AccountID, want.Prices.Unpriced, want.Guard.Packs = "012345678901", "ceiling", []string{}
+	want.Guard.Actions = map[string]string{"card": "off"}
+	a := defaultLimit()
+	a.Name, a.Per, a.Measure, a.Max, a.Window = "a", []string{"user"}, "requests", "1", "60s"
+	want.Limits = []Limit{a}
+	if diff := cmp.Diff(want, got, opt); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestGood(t *testing.T) {
 	c, err := Load("testdata/good.yaml")
 	if err != nil {

@@ -31,8 +31,9 @@ type Flag struct {
 }
 
 // Load reads the file at path, or takes the defaults when path is empty, puts
-// the flags over it and checks the whole. The error is an [Errors] holding
-// every mistake, or tells why the file could not be read.
+// the flags over it and checks the whole. The error tells why the file could
+// not be read, or is an [Errors] holding every mistake. With those comes what is
+// left without them: good for looking at the files that it names, never to run.
 func Load(path string, flags ...Flag) (*Config, error) {
 	if path == "" {
 		return load("", nil, flags)
@@ -69,9 +70,49 @@ func load(path string, data []byte, flags []Flag) (*Config, error) {
 	check(c, &d)
 	if len(d.errs) > 0 {
 		sortErrors(d.errs)
-		return nil, d.errs
+		d.prune(reflect.ValueOf(c).Elem(), reflect.ValueOf(Default()).Elem(), "")
+		return c, d.errs
 	}
 	return c, nil
+}
+
+// prune takes out of v what was reported: a key goes back to its default, and
+// an item of a list or an entry of a map goes as a whole, since half of one says
+// something else. It tells whether it found any.
+func (d *decoder) prune(v, standard reflect.Value, path string) (broken bool) {
+	if d.unread[path] {
+		v.Set(standard)
+		return true
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for sf, f := range v.Fields() {
+			at := field{path: path}
+			if name, opt, _ := strings.Cut(sf.Tag.Get("json"), ","); name != "" && opt != "embed" {
+				at = at.child(name, "")
+			}
+			if sf.IsExported() && d.prune(f, standard.FieldByIndex(sf.Index), at.path) {
+				broken = true
+			}
+		}
+	case reflect.Slice:
+		for i := v.Len() - 1; i >= 0; i-- {
+			if d.prune(v.Index(i), reflect.Zero(v.Type().Elem()), fmt.Sprintf("%s[%d]", path, i)) {
+				broken = true
+				v.Set(reflect.AppendSlice(v.Slice3(0, i, i), v.Slice(i+1, v.Len())))
+			}
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			entry := reflect.New(v.Type().Elem()).Elem()
+			entry.Set(it.Value())
+			if d.prune(entry, reflect.Zero(entry.Type()), path+"."+it.Key().String()) {
+				broken = true
+				v.SetMapIndex(it.Key(), reflect.Value{})
+			}
+		}
+	}
+	return broken
 }
 
 // rebase makes the file names of the file relative to its own directory.
