@@ -26,7 +26,8 @@ func (p *program) limitStatus() *cobra.Command {
 	var watch bool
 	c := p.uses(p.prints(verb("status", "Show what is used of the limits",
 		`Shows what is used of the limits. The table names users and has USD; the other
-formats hold users' ids, which never change hands, and nano-USD.
+formats hold users' ids, which never change hands, and nano-USD. With --watch,
+--json prints an array a line.
 
   gatehouse limit status --limit spend
   gatehouse limit status --key ann@example.com --watch`,
@@ -40,6 +41,7 @@ formats hold users' ids, which never change hands, and nano-USD.
 	c.Flags().StringVar(&only.key, "key", "", "only where the key has this in it: a user, a team, a key, …")
 	c.Flags().BoolVar(&watch, "watch", false, "show it again every two seconds, until interrupted")
 	c.RegisterFlagCompletionFunc("limit", complete(p.limitNames()))
+	c.RegisterFlagCompletionFunc("key", complete(p.userNames()))
 	return c
 }
 
@@ -152,6 +154,7 @@ func (p *program) watchLimits(ctx context.Context, only limitFilter) error {
 	if err != nil {
 		return err
 	}
+	p.watching = true
 	wipe := ""
 	if f, ok := p.stdout.(*os.File); ok && p.format == formatTable {
 		if fi, err := f.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {

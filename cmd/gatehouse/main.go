@@ -58,8 +58,9 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	format format // of the data on standard output
-	data   string // the data directory
+	format   format // of the data on standard output
+	watching bool   // the data is printed again and again: JSON on one line each time
+	data     string // the data directory
 }
 
 func (p *program) root() *cobra.Command {

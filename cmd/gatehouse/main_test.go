@@ -326,6 +326,21 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// What is printed again and again is JSON a line, so that a program can tell
+// one time from the next.
+func TestWatched(t *testing.T) {
+	var out bytes.Buffer
+	p := &program{stdout: &out, format: formatJSON, watching: true}
+	for _, rows := range [][]row{{{Text: "a", Count: 1}, {Text: "b"}}, {}} {
+		if err := p.print(rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := `[{"text":"a","list":[],"count":1},{"text":"b","list":[],"count":0}]` + "\n[]\n"; out.String() != want {
+		t.Errorf("got %s want %s", &out, want)
+	}
+}
+
 func TestTimes(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {

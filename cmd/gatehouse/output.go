@@ -57,7 +57,7 @@ func (p *program) prints(c *cobra.Command) *cobra.Command {
 func (p *program) print(v any, names ...string) error {
 	switch p.format {
 	case formatJSON:
-		return printJSON(p.stdout, v, true)
+		return printJSON(p.stdout, v, !p.watching)
 	case formatJSONL:
 		return each(v, func(row reflect.Value) error { return printJSON(p.stdout, row.Interface(), false) })
 	case formatCSV:
