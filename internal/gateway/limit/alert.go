@@ -43,7 +43,7 @@ func (l *Limiter) alertShared(r *reservation, now time.Time) {
 	for i := range r.claims {
 		c := &r.claims[i]
 		if len(c.rule.AlertAt) > 0 {
-			l.alert(c.rule, string(c.key), c.used-c.n, now) // what it may come to is not yet used
+			l.alert(c.rule, string(c.place.key), c.used-c.n, now) // what it may come to is not yet used
 		}
 	}
 }
@@ -52,7 +52,7 @@ func (l *Limiter) alertShared(r *reservation, now time.Time) {
 // be too little for any call, and nobody would ever reach the last of it.
 func (l *Limiter) alertRefused(c *claim, now time.Time) {
 	if l.o.Alert != nil && !c.full && len(c.rule.AlertAt) > 0 && c.used > 0 {
-		l.alert(c.rule, string(c.key), c.rule.Max, now)
+		l.alert(c.rule, string(c.place.key), c.rule.Max, now)
 	}
 }
 
@@ -78,17 +78,17 @@ func (l *Limiter) alert(r *rule, key string, least int64, now time.Time) {
 // reached marks which fractions a bucket has reached, and returns the highest
 // when it is a new one of this window. Ends is by the window's own time.
 func (r *rule) reached(key string, at, least int64) (a Alert, ok bool) {
-	s := r.counts.shard([]byte(key))
+	s := r.table.shard([]byte(key))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.buckets[key]
-	if b == nil || b.empty() {
+	e := s.entries[key]
+	if e == nil || e.buckets[r.column].empty() {
 		return Alert{}, false
 	}
-	w := r.Window
-	index := b.now(w, at)
-	own, level := b.used(w, index), int8(0)
-	used := max(own, least)
+	w, b := r.Window, &e.buckets[r.column]
+	index := b.now(w, w.index(at))
+	own, _ := b.used(w, index)
+	used, level := max(own, least), int8(0)
 	for _, f := range r.AlertAt {
 		if used >= (r.Max*f+999)/1000 {
 			level++
@@ -102,5 +102,5 @@ func (r *rule) reached(key string, at, least int64) (a Alert, ok bool) {
 	}
 	b.level, b.alerted = level, index
 	ends := time.Unix(0, b.frees(w, index, own-1))
-	return Alert{Limit: r.Name, Measure: r.Measure, Key: b.key, Used: used, Max: r.Max, Permille: r.AlertAt[level-1], Ends: ends}, true
+	return Alert{Limit: r.Name, Measure: r.Measure, Key: e.key, Used: used, Max: r.Max, Permille: r.AlertAt[level-1], Ends: ends}, true
 }

@@ -1,16 +1,16 @@
 package limit
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
-// bucket is the count of one key: sums by slot or, of a limit on different
-// items, when each was seen last. Both are in rising order of their slots.
+// bucket is what one limit counts of one key: sums by slot or, of a limit on
+// different items, when each was seen last. Both are in rising order of their slots.
 type bucket struct {
-	key        string
-	slots      []slot
-	items      []item
-	prev, next *bucket // in its shard, by last use
-
-	few [2]slot // memory for the first slots: most keys need no more
+	slots []slot
+	few   [2]slot // memory for the first slots: most keys need no more
+	items []item
 
 	alerted int64 // the slot in which an alert was last raised
 	level   int8  // how many of the limit's fractions were reached then
@@ -34,19 +34,21 @@ const (
 
 func (b *bucket) empty() bool { return len(b.slots) == 0 && len(b.items) == 0 }
 
+// clear forgets all but the memory.
+func (b *bucket) clear() { *b = bucket{slots: b.slots[:0], items: b.items[:0]} }
+
 // ends are the oldest and the newest slot of a bucket that is not empty.
 func (b *bucket) ends() (oldest, newest int64) {
-	if n := len(b.items); n > 0 {
-		return b.items[0].index, b.items[n-1].index
+	if n := len(b.slots); n > 0 {
+		return b.slots[0].index, b.slots[n-1].index
 	}
-	return b.slots[0].index, b.slots[len(b.slots)-1].index
+	return b.items[0].index, b.items[len(b.items)-1].index
 }
 
-// now is the slot that counts at a moment. Of a sliding window it is never
-// before the newest slot, since callers read the clock before they get here. Of
-// the calendar it is never before the oldest.
-func (b *bucket) now(w Window, at int64) int64 {
-	s := w.index(at)
+// now is the slot that counts at a moment that falls into slot s. Of a sliding
+// window it is never before the newest slot, since callers read the clock before
+// they get here. Of the calendar it is never before the oldest.
+func (b *bucket) now(w Window, s int64) int64 {
 	if b.empty() {
 		return s
 	}
@@ -60,26 +62,27 @@ func (b *bucket) now(w Window, at int64) int64 {
 // counts reports whether slot index counts in the window that ends in slot s.
 func (w Window) counts(index, s int64) bool { return s-w.span() < index && index <= s }
 
-// used is the count in the window that ends in slot s.
-func (b *bucket) used(w Window, s int64) (sum int64) {
-	first := s - w.span()
-	for _, x := range b.slots {
-		if first < x.index && x.index <= s {
-			sum += x.n
+// used is the count in the window that ends in slot s, and the oldest slot that
+// is part of it.
+func (b *bucket) used(w Window, s int64) (sum, oldest int64) {
+	oldest = s
+	for i := len(b.slots) - 1; i >= 0; i-- {
+		if x := &b.slots[i]; w.counts(x.index, s) {
+			sum, oldest = sum+x.n, x.index
 		}
 	}
-	for _, x := range b.items {
-		if first < x.index && x.index <= s {
-			sum++
+	for i := len(b.items) - 1; i >= 0; i-- {
+		if x := &b.items[i]; w.counts(x.index, s) {
+			sum, oldest = sum+1, x.index
 		}
 	}
-	return sum
+	return sum, oldest
 }
 
 // frees is the moment from which no more than room is used, if nothing is
 // added; s is the present slot.
 func (b *bucket) frees(w Window, s, room int64) int64 {
-	used := b.used(w, s)
+	used, _ := b.used(w, s)
 	for _, x := range b.slots {
 		if !w.counts(x.index, s) {
 			continue
@@ -127,6 +130,9 @@ func (b *bucket) add(w Window, s, n int64) {
 	if i < len(b.slots) && b.slots[i].index == s {
 		b.slots[i].n = min(b.slots[i].n+min(n, maxCount), maxCount)
 		return
+	}
+	if b.slots == nil {
+		b.slots = b.few[:0]
 	}
 	b.slots = slices.Insert(b.slots, i, slot{s, min(n, maxCount)})
 
@@ -188,15 +194,16 @@ func (b *bucket) backItem(name string, n int64) {
 	}
 }
 
-// idle reports whether nothing of b can matter any more. A calendar's period
-// is remembered through the next one, for clocks that step back.
-func (b *bucket) idle(w Window, at int64) bool {
+// idleIn is after what time nothing of b can matter any more; 0: now. A calendar's
+// period is remembered through the next one, for clocks that step back.
+func (b *bucket) idleIn(w Window, at int64) time.Duration {
 	if b.empty() {
-		return true
+		return 0
 	}
 	_, newest := b.ends()
+	keep := w.span()
 	if w < 0 {
-		return newest < w.index(at)-1
+		keep++
 	}
-	return newest <= w.index(at)-w.span()
+	return time.Duration(max(0, w.start(newest+keep)-at))
 }

@@ -9,15 +9,14 @@ import (
 // claim is one bucket's part in a reservation.
 type claim struct {
 	rule   *rule // nil in a Memory
-	counts *counts
-	key    []byte
+	place  *place
+	column int // of the place's table
+	window Window
 	item   string // of Distinct
 	n      int64
 	max    int64
-	at     int64
-	force  bool // taken also beyond max
-	shard  *shard
-	bucket *bucket // nil: there is none yet
+	at     int64 // when it is counted
+	force  bool  // taken also beyond max
 
 	slot      int64         // the present slot of the bucket
 	used      int64         // in the window that ends there
@@ -28,18 +27,56 @@ type claim struct {
 	reset     time.Duration // until used begins to fall
 }
 
-func lock(claims []claim) {
-	for i := range claims {
-		c := &claims[i]
-		c.shard = c.counts.shard(c.key)
-		c.shard.mu.Lock()
+// place is where a reservation finds its buckets in one table.
+type place struct {
+	table *table // nil: no limit of the table has claimed anything
+	key   []byte
+	shard *shard // nil: the table does not count the call
+	entry *entry // nil: there is none yet
+
+	full bool          // and there is no room for it
+	wait time.Duration // until there may be
+}
+
+func (t *table) place(key []byte) place { return place{table: t, key: key, shard: t.shard(key)} }
+
+func lock(places []place) {
+	for i := range places {
+		if p := &places[i]; p.shard != nil {
+			p.shard.mu.Lock()
+		}
 	}
 }
 
-func unlock(claims []claim) {
-	for i := range claims {
-		claims[i].shard.mu.Unlock()
+func unlock(places []place) {
+	for i := range places {
+		if p := &places[i]; p.shard != nil {
+			p.shard.mu.Unlock()
+		}
 	}
+}
+
+// find looks for the entries of places, whose shards are locked. With add, room
+// is made for those that are missing.
+func find(places []place, at instant, add bool) {
+	for i := range places {
+		p := &places[i]
+		if p.shard == nil {
+			continue
+		}
+		if p.entry = p.shard.entries[string(p.key)]; p.entry == nil && add {
+			p.full, p.wait = p.table.full(p.shard, at)
+		}
+	}
+}
+
+// use returns the entry of p, which is made if there is none, as the one used last.
+func (p *place) use(at instant) *entry {
+	if p.entry == nil {
+		p.entry = p.table.add(p.shard, string(p.key))
+	}
+	p.shard.use(p.entry, at)
+	return p.entry
 }
 
 // none is the bucket of a key that has none. It is never changed.
@@ -60,59 +97,48 @@ func look(claims []claim) (refused int) {
 }
 
 func (c *claim) look() {
-	w := c.counts.window
-	b := c.shard.buckets[string(c.key)]
-	c.bucket = b
-	if b == nil {
-		b = &none
-		if c.n > 0 {
-			var until int64
-			if c.full, until = c.shard.full(w, c.at); c.full {
-				c.over, c.wait = true, time.Duration(until-c.at)
-			}
-		}
+	w, b := c.window, &none
+	if p := c.place; p.entry != nil {
+		b = &p.entry.buckets[c.column]
+	} else if p.full && c.n > 0 {
+		c.full, c.over, c.wait = true, true, p.wait
 	}
-	c.slot = b.now(w, c.at)
-	c.used = b.used(w, c.slot)
-	if c.used > 0 {
-		c.reset = time.Duration(b.frees(w, c.slot, c.used-1) - c.at)
+	now := w.index(c.at)
+	c.slot = b.now(w, now)
+	used, oldest := b.used(w, c.slot)
+	if c.used = used; used > 0 {
+		c.reset = time.Duration(w.start(oldest+w.span()) - c.at)
 	}
 	n := c.n
 	if c.item != "" && b.seen(w, c.slot, c.item) {
 		n = 0
 	}
-	if n > 0 && c.used+n > c.max {
+	if n > 0 && used+n > c.max {
 		c.over, c.wait = true, time.Duration(b.frees(w, c.slot, c.max-n)-c.at)
+	}
+	if c.slot != now {
+		c.at = w.moment(c.slot)
 	}
 }
 
-// take counts the claim and returns the bucket's own key, empty when nothing
-// is asked or there is no room for the key.
-func (c *claim) take() (key string) {
+// take counts the claim and returns the entry's own key, empty when nothing is
+// asked or there is no room for the key.
+func (c *claim) take(at instant) (key string) {
 	if c.full || c.n == 0 {
 		return ""
 	}
-	w := c.counts.window
-	b := c.shard.use(c.bucket, c.key)
-	c.counts.add(b, c.slot, c.item, c.n)
+	w, e := c.window, c.place.use(at)
+	b := &e.buckets[c.column]
+	c.place.table.columns[c.column].add(b, c.slot, c.item, c.n)
 	if c.item != "" {
-		c.used = b.used(w, c.slot)
+		c.used, _ = b.used(w, c.slot)
 	} else {
 		c.used += c.n
 	}
 	if c.reset == 0 {
 		c.reset = time.Duration(w.start(c.slot+w.span()) - c.at)
 	}
-	return b.key
-}
-
-// taken is when the claim was counted.
-func (c *claim) taken() int64 {
-	w := c.counts.window
-	if w.index(c.at) != c.slot {
-		return w.moment(c.slot)
-	}
-	return c.at
+	return e.key
 }
 
 // refusal tells the caller when to come back, and the operator why.
@@ -140,7 +166,7 @@ func (c *claim) detail(now time.Time) string {
 	if c.full {
 		return s + " has no room for another key"
 	}
-	s += " of " + string(c.key) + ": " + c.rule.text(c.used) + " of " + c.rule.text(c.max) + " used, " + c.rule.text(c.n) + " asked"
+	s += " of " + string(c.place.key) + ": " + c.rule.text(c.used) + " of " + c.rule.text(c.max) + " used, " + c.rule.text(c.n) + " asked"
 	switch {
 	case c.n > c.max:
 		return s + ", more than it ever admits"

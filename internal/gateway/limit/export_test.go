@@ -37,3 +37,12 @@ func Waiting(l *Limiter) int {
 	defer l.waiting.mu.Unlock()
 	return int(l.waiting.number.Load()) + len(l.waiting.queues)
 }
+
+// Tables tells which limits keep their counts together, by their names.
+func Tables(l *Limiter) (names [][]string) {
+	names = make([][]string, len(l.tables))
+	for _, r := range l.rules {
+		names[r.place] = append(names[r.place], r.Name)
+	}
+	return names
+}

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 
@@ -84,12 +85,10 @@ func (r *rule) appendKey(dst []byte, c *call.Call, s *sketcher) []byte {
 
 // escape keeps the parts of a key apart: no two lists of values give one key.
 func escape(key []byte, from int) []byte {
-	for _, b := range key[from:] {
-		if b == '%' || b == ',' {
-			return append(key[:from], escaper.Replace(string(key[from:]))...)
-		}
+	if part := key[from:]; bytes.IndexByte(part, '%') < 0 && bytes.IndexByte(part, ',') < 0 {
+		return key
 	}
-	return key
+	return append(key[:from], escaper.Replace(string(key[from:]))...)
 }
 
 var escaper = strings.NewReplacer("%", "%25", ",", "%2C")

@@ -31,8 +31,9 @@
 //     [Limiter.Release] gives back everything, since nothing was sent.
 //   - A slot of a limit on concurrency is freed when its call ends, and after
 //     Options.Longest even if it never does.
-//   - Memory is bounded: a limit keeps at most Options.MaxKeys buckets. Only
-//     idle ones are forgotten, those whose counts have left the window. When
+//   - Memory is bounded: limits that count the same calls by the same things
+//     keep their buckets together (table.go), of at most Options.MaxKeys keys.
+//     Only idle keys are forgotten, whose counts have left all the windows. When
 //     all are in use, callers that would need another are refused.
 //   - Limits that flag, or only observe, count like the others and refuse nothing.
 //

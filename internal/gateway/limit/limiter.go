@@ -16,7 +16,7 @@ import (
 // Options are what a Limiter is made of.
 type Options struct {
 	Limits     []Limit
-	MaxKeys    int           // buckets a limit keeps, about; 0: a million
+	MaxKeys    int           // keys that limits which count the same calls by the same things keep, about; 0: a million
 	Start      time.Time     // when this process began; zero: now
 	Longest    time.Duration // that a call can last, after which its slot is free whatever happens; 0: an hour
 	MaxWaiters int           // calls that wait for room at once, a quarter of them for that of one bucket; others are refused; 0: 1,024
@@ -56,10 +56,11 @@ type Limiter struct {
 
 	// mu is held for reading while counts or reservations change, and for
 	// writing while they must stand still together.
-	mu    sync.RWMutex
-	rules []*rule // by name, which is the order of locking
-	seed  maphash.Seed
-	open  [shardCount]openCalls
+	mu     sync.RWMutex
+	rules  []*rule  // by name
+	tables []*table // of the rules, in the order of locking
+	seed   maphash.Seed
+	open   [shardCount]openCalls
 
 	waiting  waiting
 	alerting atomic.Int64 // alerts that are being told
@@ -73,7 +74,7 @@ func New(o Options) (*Limiter, error) {
 	o.defaults()
 	l := &Limiter{o: o, seed: maphash.MakeSeed()}
 	var err error
-	l.rules, err = compile(o.Limits, &l.o)
+	l.rules, l.tables, err = compile(o.Limits, &l.o)
 	if err != nil {
 		return nil, err
 	}
@@ -153,9 +154,9 @@ func (l *Limiter) attempt(ctx context.Context, c *call.Call, now time.Time) *res
 	return r
 }
 
-// claim lists the buckets of c, in the order in which they are locked.
+// claim lists the buckets of c.
 func (l *Limiter) claim(r *reservation, c *call.Call, now time.Time) {
-	at := l.instant(now)
+	r.begin(len(l.tables), l.instant(now))
 	for _, rule := range l.rules {
 		if !rule.matches(c) {
 			continue
@@ -167,21 +168,31 @@ func (l *Limiter) claim(r *reservation, c *call.Call, now time.Time) {
 		if rule.tokens {
 			n = min(n, rule.Max)
 		}
-		start := len(r.keys)
-		r.keys = rule.appendKey(r.keys, c, &r.sketcher)
-		if len(r.keys) > start {
-			r.claim(rule, c, r.keys[start:], n, at)
+		p := &r.places[rule.place]
+		if p.table == nil {
+			start := len(r.keys)
+			r.keys = rule.appendKey(r.keys, c, &r.sketcher)
+			if p.table = rule.table; len(r.keys) > start {
+				*p = rule.table.place(r.keys[start:])
+			}
+		}
+		if p.shard != nil {
+			r.claim(rule, c, p, n)
 		}
 	}
 }
 
-func (r *reservation) claim(rule *rule, c *call.Call, key []byte, n int64, at instant) {
-	r.claims = append(r.claims, claim{})
-	x := &r.claims[len(r.claims)-1]
-	x.rule, x.counts, x.key, x.n, x.max, x.force, x.at = rule, rule.counts, key, n, rule.Max, rule.soft, at.of(rule.Window)
+// begin makes room for the places of an attempt.
+func (r *reservation) begin(tables int, at instant) {
+	r.places, r.at = slices.Grow(r.places, tables)[:tables], at
+}
+
+func (r *reservation) claim(rule *rule, c *call.Call, p *place, n int64) {
+	x := claim{rule: rule, place: p, column: rule.column, window: rule.Window, n: n, max: rule.Max, at: r.at.of(rule.Window), force: rule.soft}
 	if rule.counting == store.Distinct {
 		x.item = c.Model.ID
 	}
+	r.claims = append(r.claims, x)
 }
 
 // take counts the claims of r for a call, unless one is refused.
@@ -195,8 +206,9 @@ func (l *Limiter) take(r *reservation, id string) {
 			r.claims[i].n = 0
 		}
 	}
-	lock(r.claims)
-	defer unlock(r.claims)
+	lock(r.places)
+	defer unlock(r.places)
+	find(r.places, r.at, held == nil)
 	if r.refused = look(r.claims); r.refused >= 0 {
 		return
 	}
@@ -214,34 +226,41 @@ func (l *Limiter) take(r *reservation, id string) {
 func (l *Limiter) Replace(limits []Limit) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	rules, err := compile(limits, &l.o)
+	rules, tables, err := compile(limits, &l.o)
 	if err != nil {
 		return err
 	}
+	for i, t := range tables {
+		if old := slices.IndexFunc(l.tables, func(o *table) bool { return slices.Equal(o.columns, t.columns) }); old >= 0 {
+			tables[i] = l.tables[old]
+		}
+	}
 	for _, r := range rules {
-		if old := l.rule(r.Name); old != nil && old.alike(r) {
+		r.table = tables[r.place]
+		if old := l.rule(r.Name); old != nil && old.meaning == r.meaning {
 			r.inherit(old)
 		}
 	}
-	l.rules = rules
+	l.rules, l.tables = rules, tables
 	return nil
 }
 
-// alike reports whether the counts of one limit mean something to the other.
-func (r *rule) alike(o *rule) bool { return r.Measure == o.Measure && slices.Equal(r.Per, o.Per) }
-
+// inherit takes over what was counted, unless old has the same table.
 func (r *rule) inherit(old *rule) {
 	r.similar = old.similar
-	if r.Window == old.Window {
-		r.counts = old.counts
+	if r.table == old.table {
 		return
 	}
-	old.counts.each(func(b *bucket) {
+	old.each(func(key string, b *bucket) {
 		for _, s := range b.slots {
-			r.counts.adjust(b.key, "", old.Window.moment(s.index), s.n)
+			r.adjust(key, "", old.Window.moment(s.index), s.n)
 		}
 		for _, x := range b.items {
-			r.counts.adjust(b.key, x.name, old.Window.moment(x.index), x.n)
+			r.adjust(key, x.name, old.Window.moment(x.index), x.n)
+		}
+		if e := r.table.shard([]byte(key)).entries[key]; e != nil && r.Window == old.Window {
+			k := &e.buckets[r.column]
+			k.alerted, k.level = b.alerted, b.level // and is not told again
 		}
 	})
 }

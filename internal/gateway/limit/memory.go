@@ -16,7 +16,7 @@ type Memory struct {
 	clock func() time.Time
 
 	mu     sync.Mutex
-	counts map[bucketKind]*counts
+	tables map[bucketKind]*table
 	calls  map[string]*remembered
 	ended  []ended // in the order of their ends
 }
@@ -50,7 +50,7 @@ const remember = time.Hour
 
 // NewMemory returns an empty store that goes by clock.
 func NewMemory(clock func() time.Time) *Memory {
-	return &Memory{clock: clock, counts: make(map[bucketKind]*counts), calls: make(map[string]*remembered)}
+	return &Memory{clock: clock, tables: make(map[bucketKind]*table), calls: make(map[string]*remembered)}
 }
 
 // Take implements store.Counts.
@@ -85,35 +85,40 @@ func (m *Memory) Extend(_ context.Context, call string, claims []store.Claim, co
 // take looks at claims, takes all of them for r unless one refuses, and fills
 // counts. Without r it only looks.
 func (m *Memory) take(asked []store.Claim, counts []store.Count, r *remembered) bool {
-	claims, at := make([]claim, len(asked)), m.clock().UnixNano()
+	claims, places, now := make([]claim, len(asked)), make([]place, len(asked)), m.clock().UnixNano()
+	at := instant{now, now}
 	for i, a := range asked {
-		k := m.of(bucketKind{a.Limit, a.Counting, a.Window})
-		claims[i] = claim{counts: k, key: []byte(a.Key), item: a.Item, n: a.N, max: a.Max, force: a.Force, at: at}
-		claims[i].shard = k.shard(claims[i].key)
+		places[i] = m.of(bucketKind{a.Limit, a.Counting, a.Window}).place([]byte(a.Key))
+		claims[i] = claim{place: &places[i], window: Window(a.Window), item: a.Item, n: a.N, max: a.Max, force: a.Force, at: now}
 		if r == nil {
 			claims[i].n = 0
 		}
 	}
+	find(places, at, r != nil)
 	refused := look(claims)
 	for i := range claims {
 		c := &claims[i]
 		if r != nil && refused < 0 && !c.full {
-			c.bucket = c.shard.buckets[asked[i].Key] // another claim may have made it
-			c.take()
-			r.taken = append(r.taken, taken{bucketKind{asked[i].Limit, asked[i].Counting, asked[i].Window}, asked[i].Key, c.item, c.n, c.taken()})
+			find(places[i:i+1], at, false) // another claim may have made the entry
+			c.take(at)
+			r.taken = append(r.taken, taken{bucketKind{asked[i].Limit, asked[i].Counting, asked[i].Window}, asked[i].Key, c.item, c.n, c.at})
 		}
-		counts[i] = store.Count{Used: c.used, At: c.taken(), Over: c.over, Full: c.full, Wait: c.wait, Reset: c.reset}
+		counts[i] = store.Count{Used: c.used, At: c.at, Over: c.over, Full: c.full, Wait: c.wait, Reset: c.reset}
 	}
 	return refused < 0
 }
 
-func (m *Memory) of(k bucketKind) *counts {
-	c := m.counts[k]
-	if c == nil {
-		c = newCounts(Window(k.window), k.counting, 1<<20)
-		m.counts[k] = c
+func (m *Memory) of(k bucketKind) *table {
+	t := m.tables[k]
+	if t == nil {
+		t = newTable(1<<20, column{window: Window(k.window), counting: k.counting})
+		m.tables[k] = t
 	}
-	return c
+	return t
+}
+
+func (m *Memory) adjust(k bucketKind, key, item string, at, n int64) {
+	m.of(k).adjust(nil, 0, key, item, at, n)
 }
 
 // Settle implements store.Counts.
@@ -130,11 +135,11 @@ func (m *Memory) Settle(_ context.Context, call string, finals []store.Final) er
 	}
 	rest := slices.Clone(finals)
 	for _, t := range r.taken {
-		m.of(t.kind).adjust(t.key, t.item, t.at, t.final(rest)-t.n)
+		m.adjust(t.kind, t.key, t.item, t.at, t.final(rest)-t.n)
 	}
 	for _, f := range rest {
 		if f.Counting != store.Leases {
-			m.of(bucketKind{f.Limit, f.Counting, f.Window}).adjust(f.Key, f.Item, f.At, f.N)
+			m.adjust(bucketKind{f.Limit, f.Counting, f.Window}, f.Key, f.Item, f.At, f.N)
 		}
 	}
 	r.taken, r.ended = nil, true
@@ -166,9 +171,8 @@ func (m *Memory) Renew(_ context.Context, calls []string) error {
 		}
 		for i := range r.taken {
 			if t := &r.taken[i]; t.kind.counting == store.Leases {
-				c := m.of(t.kind)
-				c.adjust(t.key, "", t.at, -t.n)
-				c.adjust(t.key, "", now, t.n)
+				m.adjust(t.kind, t.key, "", t.at, -t.n)
+				m.adjust(t.kind, t.key, "", now, t.n)
 				t.at = now
 			}
 		}

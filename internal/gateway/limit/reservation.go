@@ -13,8 +13,10 @@ import (
 // reservation is one attempt to reserve and, if it took something, what is held
 // for the call until it ends. Its memory is used again after Decision.Free.
 type reservation struct {
-	claims  []claim // of the last attempt; they point into keys
+	claims  []claim // of the last attempt; they point into places
+	places  []place // one a table of the limiter; they point into keys
 	keys    []byte
+	at      instant
 	refused int           // which claim refuses, or -1
 	down    *call.Refusal // the shared store is, and a limit cannot do without
 
@@ -33,7 +35,7 @@ const inline = 12
 
 var reservations = sync.Pool{New: func() any {
 	return &reservation{
-		claims: make([]claim, 0, inline), keys: make([]byte, 0, 512),
+		claims: make([]claim, 0, inline), places: make([]place, 0, inline), keys: make([]byte, 0, 512),
 		held: make([]call.Amount, 0, inline), settled: make([]call.Amount, 0, inline), buckets: make([]Bucket, 0, inline),
 	}
 }}
@@ -50,10 +52,11 @@ func (r *reservation) free() {
 		return
 	}
 	clear(r.claims)
+	clear(r.places)
 	clear(r.held)
 	clear(r.settled)
 	clear(r.buckets)
-	r.claims, r.keys, r.down, r.shared = r.claims[:0], r.keys[:0], nil, false
+	r.claims, r.places, r.keys, r.down, r.shared = r.claims[:0], r.places[:0], r.keys[:0], nil, false
 	r.held, r.admitted, r.settled, r.buckets = r.held[:0], 0, r.settled[:0], r.buckets[:0]
 	r.sketcher.reset()
 	reservations.Put(r)
@@ -63,8 +66,8 @@ func (r *reservation) free() {
 func (r *reservation) take() {
 	for i := range r.claims {
 		c := &r.claims[i]
-		if key := c.take(); key != "" {
-			r.held = append(r.held, call.Amount{Limit: c.rule.Name, Key: key, Item: c.item, N: c.n, At: c.taken()})
+		if key := c.take(r.at); key != "" {
+			r.held = append(r.held, call.Amount{Limit: c.rule.Name, Key: key, Item: c.item, N: c.n, At: c.at})
 		}
 	}
 	r.admitted = len(r.held)

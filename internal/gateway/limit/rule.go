@@ -20,17 +20,28 @@ type rule struct {
 	parts   []func(dst []byte, c *call.Call) []byte // nil: similar_prompt
 	soft    bool                                    // never refuses
 	quota   bool
-	quoted  string // the name as a string of RFC 9651
-	policy  string // this limit's item of RateLimit-Policy
-	counts  *counts
+	quoted  string    // the name as a string of RFC 9651
+	policy  string    // this limit's item of RateLimit-Policy
+	meaning string    // name, measure and per: of a limit with the same, the counts mean the same
 	similar *clusters // if Per holds similar_prompt
+
+	table  *table
+	place  int // of the table among all
+	column int // of the limit in the table
 }
+
+func (r *rule) adjust(key, item string, at, n int64) (freed bool) {
+	return r.table.adjust(nil, r.column, key, item, at, n)
+}
+
+// each calls f with every bucket of r that holds something, its shard locked.
+func (r *rule) each(f func(key string, b *bucket)) { r.table.each(r.column, f) }
 
 // lease reports whether r counts calls that are open.
 func (r *rule) lease() bool { return r.counting == store.Leases }
 
 // compile checks limits and makes them ready. All mistakes are reported.
-func compile(limits []Limit, o *Options) ([]*rule, error) {
+func compile(limits []Limit, o *Options) ([]*rule, []*table, error) {
 	var rules []*rule
 	var errs []error
 	for _, l := range limits {
@@ -44,9 +55,33 @@ func compile(limits []Limit, o *Options) ([]*rule, error) {
 		}
 		rules = append(rules, r)
 	}
-	// The order in which buckets are locked.
 	slices.SortFunc(rules, func(a, b *rule) int { return strings.Compare(a.Name, b.Name) })
-	return rules, errors.Join(errs...)
+	return rules, tabulate(rules, o), errors.Join(errs...)
+}
+
+// tabulate gives limits that count the same calls by the same things one table.
+// Others have their own, so that none runs out of room for keys because of calls
+// that it does not count, or only watches.
+func tabulate(rules []*rule, o *Options) (tables []*table) {
+	for i, r := range rules {
+		if first := slices.IndexFunc(rules[:i], r.joins); first >= 0 {
+			r.table, r.place = rules[first].table, rules[first].place
+		} else {
+			r.table, r.place = newTable(o.MaxKeys), len(tables)
+			tables = append(tables, r.table)
+		}
+		r.column = len(r.table.columns)
+		r.table.columns = append(r.table.columns, column{r.meaning, r.Window, r.counting})
+	}
+	return tables
+}
+
+// joins reports whether r and o count the same calls by the same things. Prompts
+// are alike or not for each limit by itself.
+func (r *rule) joins(o *rule) bool {
+	a, b := &r.Match, &o.Match
+	return r.soft == o.soft && r.similar == nil && slices.Equal(r.Per, o.Per) &&
+		slices.Equal(a.Models, b.Models) && slices.Equal(a.Teams, b.Teams) && slices.Equal(a.Users, b.Users) && slices.Equal(a.Schemes, b.Schemes)
 }
 
 // maxMax keeps sums of counts far from overflow, and in a shared store exact.
@@ -71,7 +106,7 @@ func newRule(l Limit, o *Options) (*rule, error) {
 	if !r.lease() {
 		r.policy += ";w=" + strconv.FormatInt(l.Window.seconds(), 10)
 	}
-	r.counts = newCounts(r.Window, r.counting, o.MaxKeys)
+	r.meaning = fmt.Sprintf("%s %s %q", r.Name, r.Measure, r.Per)
 	return r, nil
 }
 

@@ -52,16 +52,17 @@ func (l *Limiter) finish(r *reservation, final func(rule *rule, i int, sum int64
 			if j > i && !same(&r.held[j], &r.held[i]) {
 				continue
 			}
-			a := r.held[j]
-			if a.N = min(a.N, rest); j == last {
-				a.N = rest
+			a := &r.held[j]
+			n := min(a.N, rest)
+			if j == last {
+				n = rest
 			}
-			rest -= a.N
-			if rule != nil && rule.counts.adjust(a.Key, a.Item, a.At, a.N-r.held[j].N) {
+			rest -= n
+			if more := n - a.N; more != 0 && rule != nil && rule.table.adjust(r.place(j, rule), rule.column, a.Key, a.Item, a.At, more) {
 				l.waiting.wake(a.Limit, a.Key)
 			}
-			if a.N != 0 {
-				r.settled = append(r.settled, a)
+			if n != 0 {
+				r.settled = append(r.settled, call.Amount{Limit: a.Limit, Key: a.Key, Item: a.Item, N: n, At: a.At})
 			}
 		}
 	}
@@ -94,11 +95,19 @@ func (r *reservation) rule(i int, now *rule) *rule {
 		return now
 	}
 	for j := range r.claims {
-		if then := r.claims[j].rule; then.Name == now.Name && !then.alike(now) {
+		if then := r.claims[j].rule; then.Name == now.Name && then.meaning != now.meaning {
 			return nil
 		}
 	}
 	return now
+}
+
+// place is where amount i was taken, nil when that is not known any more.
+func (r *reservation) place(i int, now *rule) *place {
+	if i < len(r.claims) && r.claims[i].rule == now && string(r.claims[i].place.key) == r.held[i].Key {
+		return r.claims[i].place
+	}
+	return nil
 }
 
 func same(a, b *call.Amount) bool { return a.Limit == b.Limit && a.Key == b.Key }
@@ -132,8 +141,9 @@ func (l *Limiter) Extend(ctx context.Context, c *call.Call, tokens int64) bool {
 	if o.calls[c.ID] != held {
 		return false
 	}
-	lock(r.claims)
-	defer unlock(r.claims)
+	lock(r.places)
+	defer unlock(r.places)
+	find(r.places, r.at, true)
 	if look(r.claims) >= 0 {
 		return false
 	}
@@ -154,15 +164,25 @@ func (l *Limiter) claimMore(r *reservation, c *call.Call, tokens int64, now time
 	if held == nil {
 		return nil
 	}
+	r.begin(len(l.tables), l.instant(now))
 	for i := range held.held {
 		a := &held.held[i]
 		rule := held.rule(i, l.rule(a.Limit))
 		if _, _, first := held.sum(i); !first || rule == nil || rule.more == nil {
 			continue
 		}
-		if n := min(rule.more(c, tokens), maxCount); n > 0 {
-			r.claim(rule, c, []byte(a.Key), n, l.instant(now))
+		n := min(rule.more(c, tokens), maxCount)
+		if n <= 0 {
+			continue
 		}
+		p := &r.places[rule.place]
+		if p.table == nil {
+			*p = rule.table.place([]byte(a.Key))
+		}
+		if string(p.key) != a.Key {
+			return nil // of a journal of other limits: no such call runs
+		}
+		r.claim(rule, c, p, n)
 	}
 	return held
 }

@@ -176,7 +176,7 @@ func (s *shared) ask(ctx context.Context, of func(context.Context, string, []sto
 	asked, counts := make([]store.Claim, len(claims)), make([]store.Count, len(claims))
 	for i := range claims {
 		c := &claims[i]
-		asked[i] = store.Claim{Limit: c.rule.Name, Key: string(c.key), Item: c.item, Counting: c.rule.counting, Window: s.window(c.rule), Max: c.max, N: c.n, Force: c.force}
+		asked[i] = store.Claim{Limit: c.rule.Name, Key: string(c.place.key), Item: c.item, Counting: c.rule.counting, Window: s.window(c.rule), Max: c.max, N: c.n, Force: c.force}
 	}
 	taken, err := of(ctx, id, asked, counts)
 	if err == nil && !taken && !refuses(asked, counts) {

@@ -51,9 +51,9 @@ func (l *Limiter) Snapshot() []byte {
 }
 
 func (r *rule) appendCounts(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(r.counts.size()))
-	r.counts.each(func(k *bucket) {
-		b = binary.AppendUvarint(appendText(b, k.key), uint64(len(k.slots)+len(k.items)))
+	b = binary.AppendUvarint(b, uint64(r.table.size(r.column)))
+	r.each(func(key string, k *bucket) {
+		b = binary.AppendUvarint(appendText(b, key), uint64(len(k.slots)+len(k.items)))
 		for _, s := range k.slots {
 			b = appendText(binary.AppendVarint(binary.AppendVarint(b, r.Window.moment(s.index)), s.n), "")
 		}
@@ -80,8 +80,8 @@ func (l *Limiter) Restore(snapshot []byte) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, r := range l.rules {
-		r.counts = newCounts(r.Window, r.counting, l.o.MaxKeys)
+	for _, t := range l.tables {
+		t.clear()
 	}
 	for i := range l.open {
 		l.open[i].calls = nil
@@ -116,7 +116,7 @@ func (l *Limiter) replay(r *rule, key, item string, at, n int64) {
 	if r.similar != nil {
 		r.similar.learn(key)
 	}
-	r.counts.adjust(key, item, l.past(at), n)
+	r.adjust(key, item, l.past(at), n)
 }
 
 // past bounds the time of something that happened before this process began.

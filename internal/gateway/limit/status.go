@@ -34,18 +34,18 @@ func (l *Limiter) Status(now time.Time) []Row {
 	rows := []Row{}
 	for _, r := range l.rules {
 		at := l.at(r.Window, now)
-		r.counts.each(func(b *bucket) {
-			s := b.now(r.Window, at)
-			used := b.used(r.Window, s)
+		r.each(func(key string, b *bucket) {
+			s := b.now(r.Window, r.Window.index(at))
+			used, _ := b.used(r.Window, s)
 			if used == 0 {
 				return
 			}
-			held := min(used, reserved[queueKey{r.Name, b.key}])
+			held := min(used, reserved[queueKey{r.Name, key}])
 			if r.counting == store.Distinct {
 				held = 0
 			}
 			rows = append(rows, Row{
-				Limit: r.Name, Measure: r.Measure, Per: r.Per, Key: b.key, Max: r.Max, Used: used - held, Reserved: held, Debt: max(0, used-r.Max),
+				Limit: r.Name, Measure: r.Measure, Per: r.Per, Key: key, Max: r.Max, Used: used - held, Reserved: held, Debt: max(0, used-r.Max),
 				ResetsAt: now.Add(time.Duration(b.frees(r.Window, s, 0) - at)).UTC(),
 			})
 		})

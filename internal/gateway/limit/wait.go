@@ -114,7 +114,7 @@ func (l *Limiter) wait(ctx context.Context, c *call.Call, r *reservation) *reser
 // it. It reports whether to go on in the queue of another bucket.
 func (l *Limiter) waitOnce(ctx context.Context, c *call.Call, r *reservation) (_ *reservation, goOn bool) {
 	x := &r.claims[r.refused]
-	k := queueKey{x.rule.Name, string(x.key)}
+	k := queueKey{x.rule.Name, string(x.place.key)}
 	woken := l.waiting.join(k, max(1, l.o.MaxWaiters/4))
 	if woken == nil {
 		return r, false
@@ -136,7 +136,7 @@ func (l *Limiter) waitOnce(ctx context.Context, c *call.Call, r *reservation) (_
 
 func (r *reservation) refusedBy(k queueKey) bool {
 	x := &r.claims[r.refused]
-	return x.rule.Name == k.limit && string(x.key) == k.key
+	return x.rule.Name == k.limit && string(x.place.key) == k.key
 }
 
 // pause waits until x may fit. It reports false when ctx has ended.
