@@ -149,9 +149,12 @@ func (b *bucket) add(w Window, s, n int64) {
 // addItem counts an item n times more in slot s.
 func (b *bucket) addItem(w Window, s int64, name string, n int64) {
 	x := item{name: name, index: s}
-	if i := b.find(name); i >= 0 {
+	if i := b.find(name); i >= 0 && b.items[i].index >= s {
+		b.items[i].n = min(b.items[i].n+n, maxCount)
+		return
+	} else if i >= 0 {
 		x = b.items[i]
-		x.index = max(x.index, s)
+		x.index = s
 		b.items = slices.Delete(b.items, i, i+1)
 	}
 	x.n = min(x.n+n, maxCount)

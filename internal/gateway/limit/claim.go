@@ -38,7 +38,8 @@ type place struct {
 	wait time.Duration // until there may be
 }
 
-func (t *table) place(key []byte) place { return place{table: t, key: key, shard: t.shard(key)} }
+// locate sets where key is.
+func (p *place) locate(key []byte) { p.key, p.shard = key, p.table.shard(key) }
 
 func lock(places []place) {
 	for i := range places {

@@ -52,14 +52,14 @@ func (r *reservation) decide() Decision {
 		if c.rule.soft {
 			continue
 		}
-		b := Bucket{Limit: c.rule.Name, Max: c.rule.Max, Used: c.used, Remaining: max(0, c.rule.Max-c.used), Reset: c.reset, rule: c.rule}
+		b := grow(&r.buckets)
+		b.Limit, b.Max, b.Used, b.Remaining, b.Reset, b.rule = c.rule.Name, c.rule.Max, c.used, max(0, c.rule.Max-c.used), c.reset, c.rule
 		if c.full {
 			b.Remaining, b.Reset = 0, c.wait
 		}
 		if c.rule.lease() {
 			b.Reset = 0
 		}
-		r.buckets = append(r.buckets, b)
 		last := len(r.buckets) - 1
 		if i == r.refused || r.refused < 0 && (d.Tightest < 0 || b.tighter(&r.buckets[d.Tightest])) {
 			d.Tightest = last

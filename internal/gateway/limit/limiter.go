@@ -173,7 +173,7 @@ func (l *Limiter) claim(r *reservation, c *call.Call, now time.Time) {
 			start := len(r.keys)
 			r.keys = rule.appendKey(r.keys, c, &r.sketcher)
 			if p.table = rule.table; len(r.keys) > start {
-				*p = rule.table.place(r.keys[start:])
+				p.locate(r.keys[start:])
 			}
 		}
 		if p.shard != nil {
@@ -188,11 +188,11 @@ func (r *reservation) begin(tables int, at instant) {
 }
 
 func (r *reservation) claim(rule *rule, c *call.Call, p *place, n int64) {
-	x := claim{rule: rule, place: p, column: rule.column, window: rule.Window, n: n, max: rule.Max, at: r.at.of(rule.Window), force: rule.soft}
+	x := grow(&r.claims)
+	x.rule, x.place, x.column, x.window, x.n, x.max, x.at, x.force = rule, p, rule.column, rule.Window, n, rule.Max, r.at.of(rule.Window), rule.soft
 	if rule.counting == store.Distinct {
 		x.item = c.Model.ID
 	}
-	r.claims = append(r.claims, x)
 }
 
 // take counts the claims of r for a call, unless one is refused.

@@ -88,7 +88,8 @@ func (m *Memory) take(asked []store.Claim, counts []store.Count, r *remembered) 
 	claims, places, now := make([]claim, len(asked)), make([]place, len(asked)), m.clock().UnixNano()
 	at := instant{now, now}
 	for i, a := range asked {
-		places[i] = m.of(bucketKind{a.Limit, a.Counting, a.Window}).place([]byte(a.Key))
+		places[i].table = m.of(bucketKind{a.Limit, a.Counting, a.Window})
+		places[i].locate([]byte(a.Key))
 		claims[i] = claim{place: &places[i], window: Window(a.Window), item: a.Item, n: a.N, max: a.Max, force: a.Force, at: now}
 		if r == nil {
 			claims[i].n = 0

@@ -58,11 +58,12 @@ func (l *Limiter) finish(r *reservation, final func(rule *rule, i int, sum int64
 				n = rest
 			}
 			rest -= n
-			if more := n - a.N; more != 0 && rule != nil && rule.table.adjust(r.place(j, rule), rule.column, a.Key, a.Item, a.At, more) {
+			if change := n - a.N; change != 0 && rule != nil && rule.table.adjust(r.place(j, rule), rule.column, a.Key, a.Item, a.At, change) {
 				l.waiting.wake(a.Limit, a.Key)
 			}
 			if n != 0 {
-				r.settled = append(r.settled, call.Amount{Limit: a.Limit, Key: a.Key, Item: a.Item, N: n, At: a.At})
+				r.settled = append(r.settled, *a)
+				r.settled[len(r.settled)-1].N = n
 			}
 		}
 	}
@@ -177,7 +178,8 @@ func (l *Limiter) claimMore(r *reservation, c *call.Call, tokens int64, now time
 		}
 		p := &r.places[rule.place]
 		if p.table == nil {
-			*p = rule.table.place([]byte(a.Key))
+			p.table = rule.table
+			p.locate([]byte(a.Key))
 		}
 		if string(p.key) != a.Key {
 			return nil // of a journal of other limits: no such call runs

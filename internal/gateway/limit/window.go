@@ -13,8 +13,8 @@ func (w Window) index(at int64) int64 {
 	case Day:
 		return floorDiv(at, int64(24*time.Hour))
 	case Month:
-		t := time.Unix(0, at).UTC()
-		return int64(t.Year())*12 + int64(t.Month()) - 1
+		year, month, _ := time.Unix(0, at).UTC().Date()
+		return int64(year)*12 + int64(month) - 1
 	}
 	return floorDiv(at, w.width())
 }
