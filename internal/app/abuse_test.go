@@ -150,7 +150,7 @@ func TestFiftyPromptsADay(t *testing.T) {
 	for i, prompt := range prompts {
 		body := fmt.Sprintf(`{"prompt":%q}`, prompt)
 		r, _ := http.NewRequest("POST", "http://"+g.addr+"/v1/chat", strings.NewReader(body))
-		r.Header.Set("Authorization", "Bearer "+g.tokens["eve"])
+		r.Header.Set("Authorization", "Bearer "+g.eve(t))
 		r.Header.Set("Content-Type", "application/json")
 		resp, err := http.DefaultClient.Do(r)
 		if err != nil {

@@ -247,7 +247,7 @@ func (g *gate) simple(t *testing.T, s string) string {
 		case "bearer":
 			return string(g.keys[m[2]].APIKey)
 		case "token":
-			return g.tokens[m[2]]
+			return g.eve(t)
 		case "id":
 			return string(g.keys[m[2]].Key.ID)
 		case "date":

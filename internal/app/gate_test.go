@@ -177,16 +177,26 @@ func (g *gate) populate(t *testing.T) {
 	if err := a.SetDisabled(ctx, "dis", true); err != nil {
 		t.Fatal(err)
 	}
-	for _, user := range []string{"eve@example.com"} {
-		if _, err := a.Register(ctx, netip.MustParseAddr("127.0.0.1"), user, userPassword, ""); err != nil {
-			t.Fatal(err)
-		}
-		session, err := a.Login(ctx, netip.MustParseAddr("127.0.0.1"), user, userPassword)
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.tokens["eve"] = string(session.Token)
+}
+
+// eve is a token of a user of the chat API, who registers when she is first
+// asked for: passwords are dear to hash.
+func (g *gate) eve(t *testing.T) string {
+	t.Helper()
+	if token := g.tokens["eve"]; token != "" {
+		return token
 	}
+	const user = "eve@example.com"
+	a, ctx, from := g.server.data.accounts, context.Background(), netip.MustParseAddr("127.0.0.1")
+	if _, err := a.Register(ctx, from, user, userPassword, ""); err != nil {
+		t.Fatal(err)
+	}
+	session, err := a.Login(ctx, from, user, userPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.tokens["eve"] = string(session.Token)
+	return g.tokens["eve"]
 }
 
 // checkSecrets looks for every planted secret in all that was said and in every

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/internal/bedrock/eventstream"
 	"gatehouse/internal/config"
@@ -101,6 +102,16 @@ func actions(notes []ledger.Note) string {
 // recordOf is what the journal has of a call.
 func (g *gate) recordOf(t *testing.T, id string) (admit *ledger.Admit, result *ledger.Result) {
 	t.Helper()
+	within(t, 5*time.Second, "the journal has call "+id, func() bool { // an answer does not wait for its result
+		admit, result = g.recorded(t, id)
+		return admit != nil && result != nil
+	})
+	return admit, result
+}
+
+// recorded is what the journal has of a call by now.
+func (g *gate) recorded(t *testing.T, id string) (admit *ledger.Admit, result *ledger.Result) {
+	t.Helper()
 	if err := g.server.data.calls.Sync(); err != nil {
 		t.Fatal(err)
 	}
@@ -125,9 +136,6 @@ func (g *gate) recordOf(t *testing.T, id string) (admit *ledger.Admit, result *l
 				result = m
 			}
 		}
-	}
-	if admit == nil || result == nil {
-		t.Fatalf("call %s has admit %v and result %v in the journal", id, admit, result)
 	}
 	return admit, result
 }

@@ -130,7 +130,7 @@ func TestPromptsFollowBodies(t *testing.T) {
 		g := startGate(t, func(g *gate) { g.config.Record = tt.record })
 		for _, r := range []struct{ method, path, body string }{{"POST", "/v1/chat", `{"prompt":"remember me"}`}, {"GET", "/v1/prompts", ""}} {
 			req, _ := http.NewRequest(r.method, "http://"+g.addr+r.path, strings.NewReader(r.body))
-			req.Header.Set("Authorization", "Bearer "+g.tokens["eve"])
+			req.Header.Set("Authorization", "Bearer "+g.eve(t))
 			req.Header.Set("Content-Type", "application/json")
 			resp, err := http.DefaultClient.Do(req)
 			if err != nil {

@@ -22,6 +22,7 @@ func (g *gate) loads(t *testing.T) (write func(text string)) {
 			return nil, err
 		}
 		c.Listen, c.AdminListen, c.Upstream = g.config.Listen, g.config.AdminListen, g.config.Upstream
+		c.Guard.Packs = g.config.Guard.Packs
 		return c, nil
 	}
 	return func(text string) {

@@ -126,7 +126,7 @@ func TestFailedDisk(t *testing.T) {
 // restart does not forget them. A key is not counted against the chat quota.
 func TestChatQuota(t *testing.T) {
 	g := startGate(t)
-	token := g.tokens["eve"]
+	token := g.eve(t)
 	ask := func(n int) (admitted int64) {
 		var ok atomic.Int64
 		var wg sync.WaitGroup
@@ -284,6 +284,7 @@ func TestDataInUse(t *testing.T) {
 // A key that is revoked, or whose user is disabled, is refused at once (S11).
 func TestRevocationIsImmediate(t *testing.T) {
 	g := startGate(t)
+	token := g.eve(t)
 	if resp, _ := g.converse(t, g.apiKey("main"), "converse", "hello"); resp.StatusCode != 200 {
 		t.Fatal(resp.Status)
 	}
@@ -296,7 +297,7 @@ func TestRevocationIsImmediate(t *testing.T) {
 	if _, err := g.server.data.SetDisabled(context.Background(), "eve@example.com", true); err != nil {
 		t.Fatal(err)
 	}
-	if resp, _ := g.converse(t, g.tokens["eve"], "converse", "hello"); resp.StatusCode != 403 {
+	if resp, _ := g.converse(t, token, "converse", "hello"); resp.StatusCode != 403 {
 		t.Errorf("a disabled user's token: %d", resp.StatusCode)
 	}
 }

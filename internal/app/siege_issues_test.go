@@ -211,7 +211,7 @@ func (g *gate) on(t *testing.T, path, body string) (status int, answer string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+g.tokens["eve"])
+	r.Header.Set("Authorization", "Bearer "+g.eve(t))
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
