@@ -41,9 +41,9 @@ func crashAt(d *disk.Disk, n, full int64) {
 	})
 }
 
-// TestCrashes runs writers over a disk that crashes at a random operation and
+// TestDiskCrashes runs writers over a disk that crashes at a random operation and
 // keeps a random part of what was not synced, again and again on the same journal.
-func TestCrashes(t *testing.T) {
+func TestDiskCrashes(t *testing.T) {
 	for seed := uint64(1); seed <= 150; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()

@@ -296,8 +296,8 @@ func TestResetFrees(t *testing.T) {
 	}
 }
 
-// TestManyKeys checks that an object with many keys costs time in proportion.
-func TestManyKeys(t *testing.T) {
+// TestManyMembers checks that an object with many keys costs time in proportion.
+func TestManyMembers(t *testing.T) {
 	var b strings.Builder
 	b.WriteByte('{')
 	for i := range 100_000 {

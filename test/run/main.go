@@ -30,7 +30,7 @@ type stage struct {
 
 var stages = []stage{
 	{"lint", "gofmt, go vet, staticcheck", lint},
-	{"unit", "every package, under the race detector, in shuffled order", unit},
+	{"unit", "every package, in shuffled order, under the race detector what may race", unit},
 	{"fuzz", "every fuzz target for some seconds", fuzz},
 	{"tools", "clients and servers of the stages below, from their lock files", tools},
 	{"clients", "unmodified SDKs, CLI and curl against the built program", clients},

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -85,6 +90,55 @@ func TestMissing(t *testing.T) {
 			t.Errorf("without %s: got %+v, error %v; want one skip", tool, got, err)
 		}
 	}
+}
+
+// TestCalm: nothing runs at once in what is tested without the race detector,
+// but for the scripts, whose processes do; and a name that is left out of its
+// package's tests under it is that of no other test.
+func TestCalm(t *testing.T) {
+	found := 0
+	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.Contains(path, "node_modules") {
+			return err
+		}
+		pkg := filepath.ToSlash(strings.Replace(filepath.Dir(path), filepath.Join("..", ".."), "gatehouse", 1))
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return err
+		}
+		if calm[pkg] != "" && pkg != "gatehouse/cmd/gatehouse" && concurrent(file) {
+			t.Errorf("%s starts goroutines, or has a package that is for them", path)
+		}
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || single[f.Name.Name] == "" {
+				continue
+			}
+			if found++; single[f.Name.Name] != pkg || concurrent(f) {
+				t.Errorf("%s has another %s, or it starts goroutines", path, f.Name.Name)
+			}
+		}
+		return nil
+	})
+	if err != nil || found != len(single) {
+		t.Errorf("found %d tests of %d, error %v", found, len(single), err)
+	}
+}
+
+// concurrent tells whether code starts goroutines or imports what is for them.
+func concurrent(code ast.Node) (yes bool) {
+	ast.Inspect(code, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			yes = true
+		case *ast.SelectorExpr:
+			yes = yes || n.Sel.Name == "Go" || n.Sel.Name == "Parallel"
+		case *ast.ImportSpec:
+			yes = yes || strings.HasPrefix(n.Path.Value, `"sync`)
+		}
+		return true
+	})
+	return yes
 }
 
 // TestOnce: what was made from a lock file is made again only when it changes.
