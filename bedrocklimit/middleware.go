@@ -137,9 +137,9 @@ func (k *running) bill(r *call.Result) {
 	if !exact {
 		u.Input = k.c.InputEstimate
 	}
-	r.Usage = call.Usage{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, Images: u.Images, Exact: exact}
+	r.Usage = call.Usage{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, Write1h: u.Write1h, Images: u.Images, Exact: exact}
 	if k.c.Model.Model != nil {
-		r.Cost = k.c.Model.Cost(u.Input, u.Output, u.CacheRead, u.CacheWrite) + k.c.Model.Price.ImageCost(u.Images)
+		r.Cost = k.c.Model.Cost(u.Input, u.Output, u.CacheRead, u.CacheWrite, u.Write1h) + k.c.Model.Price.ImageCost(u.Images)
 	}
 }
 

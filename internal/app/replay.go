@@ -292,10 +292,10 @@ func (v *replayed) end(c *call.Call, m *ledger.Result, now time.Time) {
 	u := m.Usage
 	r := &call.Result{
 		Time: m.Time, Outcome: m.Outcome, Status: int(m.Status), Worked: m.Worked,
-		Usage: call.Usage{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, Images: u.Images, Exact: u.Exact},
+		Usage: call.Usage{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, Write1h: u.Write1h, Images: u.Images, Exact: u.Exact},
 	}
 	if c.Model.Model != nil {
-		r.Cost = c.Model.Cost(u.Input, u.Output, u.CacheRead, u.CacheWrite) + c.Model.Price.ImageCost(u.Images)
+		r.Cost = c.Model.Cost(u.Input, u.Output, u.CacheRead, u.CacheWrite, u.Write1h) + c.Model.Price.ImageCost(u.Images)
 	}
 	v.limits.Settle(c, r, now)
 }

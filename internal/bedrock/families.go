@@ -209,12 +209,14 @@ var Families = finish([]Family{
 		Answer: Answer{
 			Input: "usage.input_tokens", Output: "usage.output_tokens",
 			CacheRead: "usage.cache_read_input_tokens", CacheWrite: "usage.cache_creation_input_tokens",
+			Write1h: "usage.cache_creation.ephemeral_1h_input_tokens",
 		},
 		Stream: []Answer{
 			{ // message_start, with the output counted so far
 				Input: "message.usage.input_tokens", Output: "message.usage.output_tokens",
 				CacheRead: "message.usage.cache_read_input_tokens", CacheWrite: "message.usage.cache_creation_input_tokens",
-				Mark: "usage",
+				Write1h: "message.usage.cache_creation.ephemeral_1h_input_tokens",
+				Mark:    "usage",
 			},
 			{Output: "usage.output_tokens", Mark: "usage", Final: true}, // message_delta
 		},
@@ -418,7 +420,8 @@ func converseCount(at Path) Answer {
 	return Answer{
 		Input: at + ".inputTokens", Output: at + ".outputTokens",
 		CacheRead: at + ".cacheReadInputTokens", CacheWrite: at + ".cacheWriteInputTokens",
-		Mark: "usage", Final: true,
+		Write1h: at + ".cacheDetails.[ttl=1h].inputTokens",
+		Mark:    "usage", Final: true,
 	}
 }
 

@@ -123,5 +123,6 @@ func OperationOf(name string) *Operation {
 // were read from or written to a prompt cache where the wire tells them apart.
 type Usage struct {
 	Input, Output, CacheRead, CacheWrite int64
+	Write1h                              int64 // of CacheWrite: kept for an hour, not five minutes
 	Images                               int64 // images made
 }

@@ -10,7 +10,7 @@ import (
 
 // Path leads to a member of a body: keys joined by dots. Where it reads usage,
 // "[]" stands for every element of an array, added up, and "#" for the number
-// of elements.
+// of elements, and "[ttl=1h]" for those whose ttl is 1h, added up.
 type Path string
 
 // find returns the value at p below n, None when it is not there.
@@ -32,15 +32,23 @@ func (p Path) sum(doc *strictjson.Document, n strictjson.Node) (int64, bool) {
 	case "#":
 		return int64(doc.Len(n)), doc.Kind(n) == strictjson.Array
 	case "[]":
-		return Path(rest).sumAll(doc, n)
+		return Path(rest).sumAll(doc, n, "", "")
+	}
+	if name, value, ok := strings.Cut(strings.Trim(key, "[]"), "="); ok {
+		return Path(rest).sumAll(doc, n, name, value)
 	}
 	return Path(rest).sum(doc, doc.Get(n, key))
 }
 
-func (p Path) sumAll(doc *strictjson.Document, n strictjson.Node) (int64, bool) {
+// sumAll adds up the elements of an array: all, or those whose member name has
+// the value.
+func (p Path) sumAll(doc *strictjson.Document, n strictjson.Node, name, value string) (int64, bool) {
 	var total int64
 	found := false
 	for c := doc.First(n); c != strictjson.None; c = doc.Next(c) {
+		if name != "" && !doc.Is(doc.Get(c, name), value) {
+			continue
+		}
 		if v, ok := p.sum(doc, c); ok {
 			total, found = addSaturating(total, v), true
 		}

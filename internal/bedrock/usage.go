@@ -12,6 +12,7 @@ import (
 // Answer says where a document tells what was consumed.
 type Answer struct {
 	Input, Output, CacheRead, CacheWrite, Images Path
+	Write1h                                      Path
 
 	Mark  string // key to look for before a stream document is parsed
 	Final bool   // of a stream: the output count is of the whole answer, not a running one
@@ -35,7 +36,7 @@ func (a *Answer) read(doc *strictjson.Document, u *Usage) (found, output bool) {
 	for _, f := range [...]struct {
 		path Path
 		to   *int64
-	}{{a.Input, &u.Input}, {a.CacheRead, &u.CacheRead}, {a.CacheWrite, &u.CacheWrite}, {a.Images, &u.Images}, {a.Output, &u.Output}} {
+	}{{a.Input, &u.Input}, {a.CacheRead, &u.CacheRead}, {a.CacheWrite, &u.CacheWrite}, {a.Write1h, &u.Write1h}, {a.Images, &u.Images}, {a.Output, &u.Output}} {
 		output = false
 		if f.path == "" {
 			continue

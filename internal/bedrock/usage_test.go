@@ -46,6 +46,8 @@ func TestUsageFromBody(t *testing.T) {
 		{"converse", `{"usage":{"cacheReadInputTokens":18131,"cacheWriteInputTokens":7,"inputTokens":4,"outputTokens":10,"totalTokens":18152}}`, Usage{Input: 4, Output: 10, CacheRead: 18131, CacheWrite: 7}, true},
 		{"claude", `{"id":"msg_bdrk_01","type":"message","role":"assistant","model":"claude-2.0","content":[{"type":"text","text":"…"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":37,"output_tokens":8}}`, Usage{Input: 37, Output: 8}, true},
 		{"claude", `{"usage":{"input_tokens":4,"cache_creation_input_tokens":18131,"cache_read_input_tokens":2,"output_tokens":8}}`, Usage{Input: 4, Output: 8, CacheRead: 2, CacheWrite: 18131}, true},
+		{"converse", `{"usage":{"cacheDetails":[{"inputTokens":300,"ttl":"1h"},{"inputTokens":20,"ttl":"5m"}],"cacheWriteInputTokens":320,"inputTokens":4,"outputTokens":10,"totalTokens":334}}`, Usage{Input: 4, Output: 10, CacheWrite: 320, Write1h: 300}, true},
+		{"claude", `{"usage":{"input_tokens":4,"cache_creation_input_tokens":320,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":20,"ephemeral_1h_input_tokens":300},"output_tokens":8}}`, Usage{Input: 4, Output: 8, CacheWrite: 320, Write1h: 300}, true},
 		{"claude-legacy", `{"type":"completion","completion":" …","stop_reason":"stop_sequence","stop":"\n\nHuman:"}`, Usage{}, false},
 		{"titan-text", `{"inputTextTokenCount":5,"results":[{"tokenCount":10,"outputText":"…","completionReason":"LENGTH"},{"tokenCount":4}]}`, Usage{Input: 5, Output: 14}, true},
 		{"titan-text", `{"inputTextTokenCount":5.0,"results":[{"tokenCount":28.0}],"amazon-bedrock-guardrailAction":"INTERVENED"}`, Usage{Input: 5, Output: 28}, true},
@@ -112,6 +114,10 @@ func TestStreamUsage(t *testing.T) {
 			`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"the \"usage\": {\"output_tokens\": 9}"}}`,
 			`{"type":"message_delta","delta":{},"usage":{"output_tokens":20}}`,
 		}, 37, Usage{Input: 14, Output: 20}, true, Usage{Input: 14, Output: 1}, false},
+		{"claude", []string{
+			`{"type":"message_start","message":{"usage":{"input_tokens":14,"cache_creation_input_tokens":2,"cache_creation":{"ephemeral_1h_input_tokens":2},"output_tokens":1}}}`,
+			`{"type":"message_stop",` + metricsBlock + `}`,
+		}, 0, Usage{Input: 14, Output: 10, CacheRead: 3, CacheWrite: 2, Write1h: 2}, true, Usage{Input: 14, Output: 1, CacheWrite: 2, Write1h: 2}, false},
 		{"claude-legacy", []string{
 			`{"completion":" Here","stop_reason":null,"stop":null}`,
 			`{"completion":"","stop_reason":"stop_sequence","stop":"\n\nHuman:",` + metricsBlock + `}`,

@@ -166,6 +166,7 @@ type Usage struct {
 	Output     int64 `json:"output_tokens"`
 	CacheRead  int64 `json:"cache_read_tokens,omitzero"`
 	CacheWrite int64 `json:"cache_write_tokens,omitzero"`
+	Write1h    int64 `json:"cache_write_1h_tokens,omitzero"` // of CacheWrite: kept for an hour
 	Images     int64 `json:"images,omitzero"`
 	Exact      bool  `json:"exact"` // told by the model; false: our estimate
 }

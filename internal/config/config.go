@@ -36,7 +36,7 @@ type Config struct {
 	Audit        Audit             `json:"audit" doc:"What happens when the journal cannot record."`
 	Record       Record            `json:"record" doc:"What the journal keeps of calls."`
 	Limits       []Limit           `json:"limits" doc:"Limits: added to the shipped ones, or replacing the shipped one of the same name."`
-	Prices       Prices            `json:"prices" doc:"Prices over those of the model table: model id: {input, output, cache_read, cache_write} in USD per 1,000 tokens. A model that the table lacks is added."`
+	Prices       Prices            `json:"prices" doc:"Prices over those of the model table: model id: {input, output, cache_read, cache_write, cache_write_1h} in USD per 1,000 tokens. A model that the table lacks is added."`
 	Profiles     map[string]string `json:"profiles" doc:"ARN of an application inference profile, or of a provisioned, custom or imported model: the id of the base model it runs. An ARN that is not here is refused."`
 	Policy       Policy            `json:"policy" doc:"Policies."`
 	Network      Network           `json:"network" doc:"Which client addresses may call."`
@@ -139,13 +139,14 @@ type Price struct {
 	Output     string `json:"output" doc:"USD per 1,000 output tokens."`
 	CacheRead  string `json:"cache_read" doc:"USD per 1,000 input tokens read from the prompt cache."`
 	CacheWrite string `json:"cache_write" doc:"USD per 1,000 input tokens written to the prompt cache."`
+	Write1h    string `json:"cache_write_1h" doc:"USD per 1,000 input tokens written to the prompt cache for an hour. Empty: twice input where cache_write is more than input, else as cache_write."`
 	Image      string `json:"image" doc:"USD an image."`
 	OutputBurn string `json:"output_burn" doc:"How many tokens of a limit one output token takes, as in Bedrock's own quotas."`
 }
 
 // Decimals returns the price in the words of the model table.
 func (p Price) Decimals() model.Decimals {
-	return model.Decimals{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, Image: p.Image, OutputBurn: p.OutputBurn}
+	return model.Decimals{Input: p.Input, Output: p.Output, CacheRead: p.CacheRead, CacheWrite: p.CacheWrite, Write1h: p.Write1h, Image: p.Image, OutputBurn: p.OutputBurn}
 }
 
 // Policy is the policies that decide whether a call may be made at all.

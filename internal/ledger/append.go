@@ -219,6 +219,7 @@ func appendUsage(dst []byte, key string, u *Usage) []byte {
 	dst = appendCount(dst, "output", u.Output)
 	dst = appendCount(dst, "cache_read", u.CacheRead)
 	dst = appendCount(dst, "cache_write", u.CacheWrite)
+	dst = appendCount(dst, "cache_write_1h", u.Write1h)
 	dst = appendCount(dst, "images", u.Images)
 	dst = appendTrue(dst, "exact", u.Exact)
 	return append(dst, '}')

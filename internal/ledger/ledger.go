@@ -206,6 +206,7 @@ type Usage struct {
 	Output     int64 `json:"output,omitzero"`
 	CacheRead  int64 `json:"cache_read,omitzero"`
 	CacheWrite int64 `json:"cache_write,omitzero"`
+	Write1h    int64 `json:"cache_write_1h,omitzero"`
 	Images     int64 `json:"images,omitzero"`
 	Exact      bool  `json:"exact,omitzero"`
 }
@@ -344,7 +345,7 @@ func (r *Result) check() error {
 	u := &r.Usage
 	return firstError(checkID(r.ID), checkTime(r.Time), checkAmounts(r.Settled), r.Stored.check(),
 		checkCounts(r.Status, r.Cost, r.Latency, r.FirstByte, r.Parts, r.BodyBytes),
-		checkCounts(u.Input, u.Output, u.CacheRead, u.CacheWrite, u.Images))
+		checkCounts(u.Input, u.Output, u.CacheRead, u.CacheWrite, u.Write1h, u.Images))
 }
 
 func (s *Tally) check() error {

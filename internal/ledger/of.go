@@ -67,7 +67,7 @@ func ResultOf(c *call.Call, r *call.Result, parts, streamed int64) Result {
 		Region: r.Region,
 		Usage: Usage{
 			Input: r.Usage.Input, Output: r.Usage.Output,
-			CacheRead: r.Usage.CacheRead, CacheWrite: r.Usage.CacheWrite,
+			CacheRead: r.Usage.CacheRead, CacheWrite: r.Usage.CacheWrite, Write1h: r.Usage.Write1h,
 			Images: r.Usage.Images, Exact: r.Usage.Exact,
 		},
 		Cost: r.Cost, Latency: int64(r.Latency), FirstByte: int64(r.FirstByte),

@@ -28,6 +28,7 @@ type Model struct {
 type Price struct {
 	Input, Output         int64
 	CacheRead, CacheWrite int64 // 0: charged as input
+	Write1h               int64 // writes kept for an hour; 0: see Cost
 	Image                 int64 // nano-USD an image
 	Known                 bool  // false: there is no price, and the model must not be used unpriced
 

@@ -206,7 +206,7 @@ func TestWithPrices(t *testing.T) {
 func TestWithCeiling(t *testing.T) {
 	table := Default().WithCeiling()
 	for _, m := range table.All() {
-		if !m.Price.Known || m.Price.Cost(1000, 1000, 0, 0) == 0 && m.Price.Image == 0 {
+		if !m.Price.Known || m.Price.Cost(1000, 1000, 0, 0, 0) == 0 && m.Price.Image == 0 {
 			t.Errorf("%s is free", m.ID)
 		}
 	}
@@ -259,24 +259,24 @@ func TestCost(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	draw := func() int64 { return r.Int64() >> r.IntN(63) }
 	for range 20000 {
-		p := Price{Input: draw(), Output: draw(), CacheRead: draw(), CacheWrite: draw()}
-		n := [4]int64{draw(), draw(), draw(), draw()}
+		p := Price{Input: draw(), Output: draw(), CacheRead: draw(), CacheWrite: draw(), Write1h: max(1, draw())}
+		n := [5]int64{draw(), draw(), draw(), draw(), draw()}
 		if r.IntN(10) == 0 {
-			n[r.IntN(4)] *= -1
+			n[r.IntN(5)] *= -1
 		}
-		if got, want := p.Cost(n[0], n[1], n[2], n[3]), bigCost(p, n); got != want {
+		if got, want := p.Cost(n[0], n[1], n[2], n[3], n[4]), bigCost(p, n); got != want {
 			t.Fatalf("%+v × %v: got %d, want %d", p, n, got, want)
 		}
 	}
 	top := int64(math.MaxInt64)
-	if got := (Price{Input: top, Output: top, CacheRead: top, CacheWrite: top}).Cost(top, top, top, top); got != top {
+	if got := (Price{Input: top, Output: top, CacheRead: top, CacheWrite: top}).Cost(top, top, top, top, top/2); got != top {
 		t.Errorf("overflow: got %d", got)
 	}
 	// Ten million calls of one token at 0.0025 USD per 1,000: 25 USD, exactly.
-	if one := (Price{Input: 2_500_000_000}).Cost(1, 0, 0, 0); one*10_000_000 != 25e9 {
+	if one := (Price{Input: 2_500_000_000}).Cost(1, 0, 0, 0, 0); one*10_000_000 != 25e9 {
 		t.Errorf("sum of 10^7 calls: got %d", one*10_000_000)
 	}
-	if got := (Price{Input: 1}).Cost(1, 0, 0, 0); got != 1 {
+	if got := (Price{Input: 1}).Cost(1, 0, 0, 0, 0); got != 1 {
 		t.Errorf("a fraction rounds up: got %d", got)
 	}
 	if got := (Price{Image: 80_000_000}).ImageCost(3); got != 240_000_000 {
@@ -287,9 +287,11 @@ func TestCost(t *testing.T) {
 	}
 }
 
-func bigCost(p Price, n [4]int64) int64 {
+func bigCost(p Price, n [5]int64) int64 {
 	sum := new(big.Int)
-	for i, price := range []int64{p.Input, p.Output, or(p.CacheRead, p.Input), or(p.CacheWrite, p.Input)} {
+	n[4] = max(0, min(n[3], n[4]))
+	n[3] -= n[4]
+	for i, price := range []int64{p.Input, p.Output, or(p.CacheRead, p.Input), or(p.CacheWrite, p.Input), p.Write1h} {
 		sum.Add(sum, new(big.Int).Mul(big.NewInt(max(n[i], 0)), big.NewInt(price)))
 	}
 	sum.Add(sum, big.NewInt(999_999)).Div(sum, big.NewInt(1_000_000))
@@ -299,14 +301,37 @@ func bigCost(p Price, n [4]int64) int64 {
 	return sum.Int64()
 }
 
+// TestLongWrites: what is written for an hour costs what its price says; without
+// one twice the input where writes are dearer than input. The worst a call may
+// cost covers it.
+func TestLongWrites(t *testing.T) {
+	for _, tt := range []struct {
+		p    Price
+		want int64 // of 1,000,000 tokens written, 400,000 of them for an hour
+	}{
+		{Price{Input: 1000, CacheWrite: 1250}, 600*1250/1000 + 400*2000/1000},
+		{Price{Input: 1000, CacheWrite: 1250, Write1h: 1600}, 600*1250/1000 + 400*1600/1000},
+		{Price{Input: 1000, CacheWrite: 2500}, 2500},
+		{Price{Input: 1000, CacheWrite: 900}, 900},
+		{Price{Input: 1000}, 1000},
+	} {
+		if got := tt.p.Cost(0, 0, 0, 1_000_000, 400_000); got != tt.want {
+			t.Errorf("%+v: got %d, want %d", tt.p, got, tt.want)
+		}
+		if worst, cost := tt.p.Worst(1_000_000, 0), tt.p.Cost(0, 0, 0, 1_000_000, 1_000_000); worst < cost {
+			t.Errorf("%+v: the worst is %d, an hour's write of it all %d", tt.p, worst, cost)
+		}
+	}
+}
+
 // TestCostNeverFalls checks that more of anything never costs less.
 func TestCostNeverFalls(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, m := range Default().All() {
-		a := [4]int64{r.Int64N(1e9), r.Int64N(1e9), r.Int64N(1e9), r.Int64N(1e9)}
+		a := [5]int64{r.Int64N(1e9), r.Int64N(1e9), r.Int64N(1e9), r.Int64N(1e9), r.Int64N(1e9)}
 		b := a
-		b[r.IntN(4)] += r.Int64N(1e6)
-		if x, y := m.Price.Cost(a[0], a[1], a[2], a[3]), m.Price.Cost(b[0], b[1], b[2], b[3]); x > y || x < 0 {
+		b[r.IntN(5)] += r.Int64N(1e6)
+		if x, y := m.Price.Cost(a[0], a[1], a[2], a[3], a[4]), m.Price.Cost(b[0], b[1], b[2], b[3], b[4]); x > y || x < 0 {
 			t.Errorf("%s: %v costs %d, %v costs %d", m.ID, a, x, b, y)
 		}
 	}
@@ -324,6 +349,6 @@ func BenchmarkResolve(b *testing.B) {
 
 func ExampleRef_Cost() {
 	ref, _ := Default().Resolve("global.anthropic.claude-haiku-4-5-20251001-v1:0")
-	fmt.Println(ref.ID, ref.Geo, ref.Cost(1000, 200, 0, 0), "nano-USD")
+	fmt.Println(ref.ID, ref.Geo, ref.Cost(1000, 200, 0, 0, 0), "nano-USD")
 	// Output: anthropic.claude-haiku-4-5-20251001-v1:0 global 2000000 nano-USD
 }

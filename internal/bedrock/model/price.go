@@ -12,7 +12,7 @@ import (
 // Decimals are prices as people write them: USD per 1,000 tokens (Image: USD an
 // image), as decimal text such as "0.0025" or "7.5e-05". Empty: not given.
 type Decimals struct {
-	Input, Output, CacheRead, CacheWrite, Image, OutputBurn string
+	Input, Output, CacheRead, CacheWrite, Write1h, Image, OutputBurn string
 }
 
 // Powers of ten from USD to the units of Price.
@@ -33,6 +33,7 @@ func (d Decimals) price(base Price) (Price, error) {
 		{"output", d.Output, perToken, &p.Output},
 		{"cache_read", d.CacheRead, perToken, &p.CacheRead},
 		{"cache_write", d.CacheWrite, perToken, &p.CacheWrite},
+		{"cache_write_1h", d.Write1h, perToken, &p.Write1h},
 		{"image", d.Image, perImage, &p.Image},
 		{"output_burn", d.OutputBurn, 0, &p.OutputBurn},
 	} {
@@ -93,11 +94,15 @@ func scale(s string, power int) (int64, error) {
 
 // Cost returns what so many tokens cost, in nano-USD: the exact sum, rounded up
 // once; math.MaxInt64 when it does not fit. Negative counts are as zero. Cache
-// tokens of a model without cache prices cost what input costs.
-func (p Price) Cost(in, out, cacheRead, cacheWrite int64) int64 {
+// tokens of a model without cache prices cost what input costs. write1h are
+// those of cacheWrite that are kept for an hour: without a price of their own
+// they cost twice what input costs where writes cost more than input, as Claude's
+// do, and what other writes cost elsewhere.
+func (p Price) Cost(in, out, cacheRead, cacheWrite, write1h int64) int64 {
 	var hi, lo uint64
 	add := func(tokens, price int64) {
-		// Each product is below 2^126, so four of them fit in 128 bits.
+		// Each product is below 2^126, so four of them fit in 128 bits: both
+		// kinds of writes are no more tokens than one.
 		h, l := bits.Mul64(uint64(max(tokens, 0)), uint64(price))
 		var carry uint64
 		lo, carry = bits.Add64(lo, l, 0)
@@ -106,7 +111,9 @@ func (p Price) Cost(in, out, cacheRead, cacheWrite int64) int64 {
 	add(in, p.Input)
 	add(out, p.Output)
 	add(cacheRead, or(p.CacheRead, p.Input))
-	add(cacheWrite, or(p.CacheWrite, p.Input))
+	long := min(max(write1h, 0), max(cacheWrite, 0))
+	add(cacheWrite-long, or(p.CacheWrite, p.Input))
+	add(long, p.longWrite())
 
 	const million = 1_000_000
 	if hi >= million {
@@ -119,14 +126,21 @@ func (p Price) Cost(in, out, cacheRead, cacheWrite int64) int64 {
 	return int64(min(q, math.MaxInt64))
 }
 
+func (p Price) longWrite() int64 {
+	if p.Write1h == 0 && p.CacheWrite > p.Input {
+		return max(p.CacheWrite, 2*min(p.Input, math.MaxInt64/2))
+	}
+	return or(p.Write1h, or(p.CacheWrite, p.Input))
+}
+
 // maxBurn keeps token counts times the burn far from overflow.
 const maxBurn = 1000
 
 // Worst is the most that so many input and output tokens may cost, whatever
 // part of the input is read from or written to the prompt cache.
 func (p Price) Worst(in, out int64) int64 {
-	p.Input = max(p.Input, p.CacheRead, p.CacheWrite)
-	return p.Cost(in, out, 0, 0)
+	p.Input = max(p.Input, p.CacheRead, p.CacheWrite, p.longWrite())
+	return p.Cost(in, out, 0, 0, 0)
 }
 
 // ImageCost returns what n images cost, in nano-USD, math.MaxInt64 when it does
@@ -140,8 +154,8 @@ func (p Price) ImageCost(n int64) int64 {
 }
 
 // Cost is [Price.Cost] at the model's price.
-func (r Ref) Cost(in, out, cacheRead, cacheWrite int64) int64 {
-	return r.Price.Cost(in, out, cacheRead, cacheWrite)
+func (r Ref) Cost(in, out, cacheRead, cacheWrite, write1h int64) int64 {
+	return r.Price.Cost(in, out, cacheRead, cacheWrite, write1h)
 }
 
 func or(a, b int64) int64 {

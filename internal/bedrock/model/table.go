@@ -71,7 +71,7 @@ func parseRows(data []byte) (map[string]*Model, error) {
 		if rows[r.ID] != nil {
 			return nil, fmt.Errorf("%s: listed twice", r.ID)
 		}
-		p, err := Decimals{string(r.Input), string(r.Output), string(r.CacheRead), string(r.CacheWrite), string(r.Image), string(r.Burn)}.price(Price{})
+		p, err := Decimals{Input: string(r.Input), Output: string(r.Output), CacheRead: string(r.CacheRead), CacheWrite: string(r.CacheWrite), Image: string(r.Image), OutputBurn: string(r.Burn)}.price(Price{})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.ID, err)
 		}
@@ -128,6 +128,7 @@ func (t *Table) WithCeiling() *Table {
 	for _, m := range t.rows {
 		top.Input, top.Output, top.Image = max(top.Input, m.Price.Input), max(top.Output, m.Price.Output), max(top.Image, m.Price.Image)
 		top.CacheRead, top.CacheWrite = max(top.CacheRead, m.Price.CacheRead), max(top.CacheWrite, m.Price.CacheWrite)
+		top.Write1h = max(top.Write1h, m.Price.longWrite())
 	}
 	for id, m := range t.rows {
 		if !m.Price.Known {

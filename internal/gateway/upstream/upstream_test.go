@@ -209,6 +209,26 @@ func TestWhole(t *testing.T) {
 	}
 }
 
+// The headers count what was written to the cache, and only the body tells for
+// how long; it cannot tell more than they do.
+func TestLongWrites(t *testing.T) {
+	for body, want := range map[string]call.Usage{
+		`{"usage":{"cacheDetails":[{"ttl":"1h","inputTokens":300}],"cacheWriteInputTokens":320}}`: {Input: 4, Output: 8, CacheWrite: 320, Write1h: 300, Exact: true},
+		`{"usage":{"cacheDetails":[{"ttl":"1h","inputTokens":999}]}}`:                             {Input: 4, Output: 8, CacheWrite: 320, Write1h: 320, Exact: true},
+		`{"usage":`: {Input: 4, Output: 8, CacheWrite: 320, Exact: true},
+	} {
+		head := "X-Amzn-Bedrock-Input-Token-Count: 4\r\nX-Amzn-Bedrock-Output-Token-Count: 8\r\nX-Amzn-Bedrock-Cache-Write-Input-Token-Count: 320\r\nContent-Length"
+		s := serveRaw(t, func(int64, net.Conn) (string, bool) {
+			return strings.Replace(ok(body), "Content-Length", head, 1), false
+		})
+		c, res := testCall(t, "Converse", `{"messages":[]}`), &call.Result{}
+		open(t, s.url).Forward(context.Background(), c, &answer{}, res)
+		if res.Usage != want {
+			t.Errorf("%s: got %+v, want %+v", body, res.Usage, want)
+		}
+	}
+}
+
 // A connection that died while idle is replaced; one that dies under a call is
 // not. See TestSentOnce.
 func TestStaleConnection(t *testing.T) {

@@ -25,24 +25,32 @@ func (f *forward) measure(h http.Header, body []byte) {
 	if f.c.Model.Model == nil || f.c.Operation.Body == "count-tokens" {
 		return // nothing that is billed by the token
 	}
-	if u, ok := bedrock.UsageFromHeaders(h); ok {
-		f.bill(u, true)
-		return
-	}
-	if body == nil {
+	u, ok := bedrock.UsageFromHeaders(h)
+	switch {
+	case ok && u.CacheWrite > 0: // only the body tells for how long
+		told, _ := f.usageOf(body)
+		u.Write1h = min(told.Write1h, u.CacheWrite)
+	case !ok && body == nil:
 		f.unknown()
 		return
-	}
-	doc := docs.Get().(*strictjson.Document)
-	defer docs.Put(doc)
-	defer doc.Reset()
-	if doc.Parse(body, strictjson.Options{Depth: 1 << 10}) == nil {
-		if u, ok := f.family().UsageFromBody(doc); ok {
-			f.bill(u, true)
+	case !ok:
+		if u, ok = f.usageOf(body); !ok {
+			f.estimate(int64(len(body)))
 			return
 		}
 	}
-	f.estimate(int64(len(body)))
+	f.bill(u, true)
+}
+
+// usageOf reads what a whole answer tells.
+func (f *forward) usageOf(body []byte) (bedrock.Usage, bool) {
+	doc := docs.Get().(*strictjson.Document)
+	defer docs.Put(doc)
+	defer doc.Reset()
+	if doc.Parse(body, strictjson.Options{Depth: 1 << 10}) != nil {
+		return bedrock.Usage{}, false
+	}
+	return f.family().UsageFromBody(doc)
 }
 
 // estimate bills input at its upper bound and four bytes of output text a token.
@@ -72,6 +80,6 @@ func (f *forward) unknown() {
 func tokens(n int64) int64 { return (n + 3) / 4 }
 
 func (f *forward) bill(u bedrock.Usage, exact bool) {
-	f.res.Usage = call.Usage{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, Images: u.Images, Exact: exact}
-	f.res.Cost = f.c.Model.Cost(u.Input, u.Output, u.CacheRead, u.CacheWrite) + u.Images*f.c.Model.Price.Image
+	f.res.Usage = call.Usage{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, Write1h: u.Write1h, Images: u.Images, Exact: exact}
+	f.res.Cost = f.c.Model.Cost(u.Input, u.Output, u.CacheRead, u.CacheWrite, u.Write1h) + u.Images*f.c.Model.Price.Image
 }
