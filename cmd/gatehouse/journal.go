@@ -67,7 +67,7 @@ func (p *program) journalExport() *cobra.Command {
 	var as, keyFile string
 	var when timeRange
 	c := when.flags(p.uses(verb("export", "Print calls as AWS would have logged them",
-		"Prints one JSON record a line: AWS's model invocation log, or CloudTrail. Refused\ncalls are included. A body that was not recorded, or is erased, is left out; one\nwhose secrets were masked is shown as it was kept; encrypted ones want the key file.",
+		"Prints one JSON record a line: AWS's model invocation log, CloudTrail, or telemetry,\nwhich is both and what only the gateway knows, as hunts read it. Refused\ncalls are included. A body that was not recorded, or is erased, is left out; one\nwhose secrets were masked is shown as it was kept; encrypted ones want the key file.",
 		exactly(), func(ctx context.Context, _ []string) error {
 			from, to, err := when.span(time.Now())
 			if err != nil {

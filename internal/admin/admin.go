@@ -258,11 +258,12 @@ type Export struct {
 const (
 	ExportInvocations = "invocations" // AWS's model invocation log, one call a line
 	ExportCloudTrail  = "cloudtrail"  // CloudTrail records
+	ExportTelemetry   = "telemetry"   // both and what only the gateway knows, as hunts read it
 	ExportRecords     = "records"     // what the journal itself says, notes and reasons included; no bodies
 )
 
 // ExportForms are the forms of an export, the default first.
-var ExportForms = []string{ExportInvocations, ExportCloudTrail, ExportRecords}
+var ExportForms = []string{ExportInvocations, ExportCloudTrail, ExportTelemetry, ExportRecords}
 
 // Info is about the running program.
 type Info struct {

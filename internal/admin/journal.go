@@ -75,8 +75,11 @@ func ExportJournals(dir string, e Export, w io.Writer) error {
 		return exportRecords(dir, e, w)
 	}
 	as := ledger.InvocationLog
-	if e.As == ExportCloudTrail {
+	switch e.As {
+	case ExportCloudTrail:
 		as = ledger.CloudTrail
+	case ExportTelemetry:
+		as = ledger.Telemetry
 	}
 	entries := merge(journal.Read(nil, filepath.Join(dir, CallsDir), 0), journal.Read(nil, filepath.Join(dir, StrangersDir), 0))
 	_, err := ledger.Export(entries, ledger.ExportOptions{As: as, Join: ledger.JoinOptions{From: e.From, To: e.To, Keys: e.Keys}}, w)

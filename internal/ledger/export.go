@@ -18,6 +18,7 @@ type Format string
 const (
 	InvocationLog Format = "invocation" // Bedrock's model invocation log
 	CloudTrail    Format = "cloudtrail"
+	Telemetry     Format = "telemetry" // both, and what only the gateway knows
 )
 
 // ExportOptions choose what Export writes.
@@ -89,8 +90,10 @@ func (r *Record) render(o ExportOptions) (any, error) {
 		if v, ok := r.CloudTrail(); ok {
 			return v, nil
 		}
+	case Telemetry:
+		return r.Telemetry(o.Render), nil
 	default:
-		return nil, fmt.Errorf("export: unknown format %q, want %s or %s", o.As, InvocationLog, CloudTrail)
+		return nil, fmt.Errorf("export: unknown format %q, want %s, %s or %s", o.As, InvocationLog, CloudTrail, Telemetry)
 	}
 	return nil, nil
 }

@@ -94,7 +94,7 @@ func TestExport(t *testing.T) {
 	}
 	for _, dir := range dirs {
 		entries := loadEntries(t, filepath.Join(dir, "entries.json"))
-		for _, as := range []Format{InvocationLog, CloudTrail} {
+		for _, as := range []Format{InvocationLog, CloudTrail, Telemetry} {
 			t.Run(filepath.Base(dir)+"/"+string(as), func(t *testing.T) {
 				var got bytes.Buffer
 				s, err := Export(each(entries), ExportOptions{As: as}, &got)
