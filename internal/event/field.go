@@ -83,6 +83,8 @@ const (
 	ParentPID
 	MetadataVendor
 	MetadataProduct
+	CLIService
+	CLIVerb
 
 	// Places, when a database is configured.
 	Country
@@ -192,6 +194,8 @@ var Columns = [NumFields]Column{
 	ParentPID:         {"parentPid", Int, true, false, "id of the parent"},
 	MetadataVendor:    {"metadata_vendor", Text, true, false, "vendor of the sensor"},
 	MetadataProduct:   {"metadata_product", Text, true, false, "product of the sensor"},
+	CLIService:        {"cli_service", Text, false, false, "AWS CLI call in the command line: bedrock, bedrock-runtime, s3, …"},
+	CLIVerb:           {"cli_verb", Text, false, false, "what that call does: list, get, put, create, update, delete, invoke, converse, …"},
 
 	Country:        {"src_country", Text, false, false, "ISO code of the caller's country"},
 	ASN:            {"src_asn", Int, false, false, "autonomous system of the caller"},
