@@ -54,7 +54,6 @@ seconds, and at once on SIGHUP; a mistake leaves the old configuration in force.
 		c.Flags().String(f.flag, "", f.usage)
 		c.Flags().SetAnnotation(f.flag, mayBeEmpty, nil) // the configuration says what it means
 	}
-	c.Flags().MarkHidden("ingest-listen") // refused in this version
 	c.RegisterFlagCompletionFunc("upstream", cobra.FixedCompletions([]string{"emulator", "bedrock"}, cobra.ShellCompDirectiveNoFileComp))
 	c.RegisterFlagCompletionFunc("tls", cobra.FixedCompletions([]string{"off", "auto", "files"}, cobra.ShellCompDirectiveNoFileComp))
 	c.MarkFlagFilename("tls-cert")

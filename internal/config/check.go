@@ -38,6 +38,8 @@ func check(c *Config, d *decoder) {
 	k.policy()
 	k.guard()
 	k.limitStore()
+	k.telemetry()
+	k.hunt()
 	for i := range c.OIDC {
 		k.oidc(i)
 	}
@@ -84,6 +86,7 @@ var (
 func (k *checker) listeners() {
 	c := k.c
 	k.address("listen", c.Listen)
+	k.ingest()
 	if c.AdminListen == "" {
 		return
 	}
@@ -118,6 +121,28 @@ func IsLoopback(addr string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()
+}
+
+// ingest: whoever pushes must prove itself where others can reach the listener,
+// and the secret must not cross a network in the clear.
+func (k *checker) ingest() {
+	c := k.c
+	if c.IngestListen == "" {
+		return
+	}
+	k.address("ingest_listen", c.IngestListen)
+	switch {
+	case !strings.HasSuffix(c.IngestListen, ":0") && (c.IngestListen == c.Listen || c.IngestListen == c.AdminListen):
+		k.bad("ingest_listen", "is the address of another listener too", "give it a port of its own")
+	case IsLoopback(c.IngestListen):
+	case c.TLS.Mode == "off":
+		k.bad("ingest_listen", fmt.Sprintf("%s can be reached by others and has no TLS", c.IngestListen), "use 127.0.0.1 or set tls.mode")
+	case c.Telemetry.SecretFile == "":
+		k.bad("ingest_listen", fmt.Sprintf("%s can be reached by others and telemetry.secret_file is empty", c.IngestListen), "use 127.0.0.1 or name the file of a secret")
+	}
+	if c.Telemetry.Mode == "off" {
+		k.bad("ingest_listen", "is set and telemetry.mode is off", "set one or the other")
+	}
 }
 
 func (k *checker) tls() {
@@ -397,6 +422,82 @@ func (k *checker) limitStore() {
 	}
 	if s.PasswordFile != "" {
 		k.file("limit_store.password_file", s.PasswordFile)
+	}
+}
+
+func (k *checker) telemetry() {
+	t := k.c.Telemetry
+	if t.Retain < days(1) {
+		k.bad("telemetry.retain", "is shorter than a day", "write 1d or more")
+	}
+	if t.MaxGiB < 0 {
+		k.bad("telemetry.max_gib", "is negative", "write 0 for no bound")
+	}
+	if t.IntakeGiB < 1 {
+		k.bad("telemetry.intake_gib", "is less than 1", "write 1 or more")
+	}
+	if t.SecretFile != "" {
+		k.file("telemetry.secret_file", t.SecretFile)
+	}
+	if t.ASNDatabase != "" {
+		k.file("telemetry.asn_database", t.ASNDatabase)
+	}
+	names := map[string]bool{}
+	for i, s := range t.Sources {
+		key := fmt.Sprintf("telemetry.sources[%d]", i)
+		if !nameRE.MatchString(s.Name) {
+			k.bad(key+".name", fmt.Sprintf("bad name %q", clip(s.Name)), "write up to 32 of a-z, 0-9, - and _, a letter first")
+		}
+		if names[s.Name] {
+			k.bad(key+".name", fmt.Sprintf("%q stands twice", s.Name), "rename one: the name keeps the place that a restart goes on from")
+		}
+		names[s.Name] = true
+		k.source(key, s)
+	}
+}
+
+func (k *checker) source(key string, s TelemetrySource) {
+	set := 0
+	for _, v := range []string{s.Path, s.S3, s.Queue, s.LogGroup} {
+		if v != "" {
+			set++
+		}
+	}
+	if set != 1 {
+		k.bad(key, fmt.Sprintf("has %d of path, s3, queue and log_group", set), "write one of them")
+	}
+	if s.S3 != "" && (!strings.HasPrefix(s.S3, "s3://") || strings.HasPrefix(s.S3, "s3:///")) {
+		k.bad(key+".s3", fmt.Sprintf("bad address %q", clip(s.S3)), "write s3://bucket/prefix")
+	}
+	for _, u := range []struct{ key, value string }{{"queue", s.Queue}, {"endpoint", s.Endpoint}} {
+		if p, err := url.Parse(u.value); u.value != "" && (err != nil || p.Host == "" || p.User != nil || p.Scheme != "https" && p.Scheme != "http") {
+			k.bad(key+"."+u.key, fmt.Sprintf("bad URL %q", clip(u.value)), "write an https URL")
+		}
+	}
+	if s.Region != "" {
+		k.region(key+".region", s.Region)
+	}
+}
+
+func (k *checker) hunt() {
+	h := k.c.Hunt
+	switch {
+	case h.Engine == "clickhouse" && h.DSNFile == "":
+		k.bad("hunt.dsn_file", "is missing", "name the file that holds the address of the ClickHouse server")
+	case h.DSNFile != "":
+		k.file("hunt.dsn_file", h.DSNFile)
+	}
+	if h.MemoryMiB < 64 {
+		k.bad("hunt.memory_mib", "is less than 64", "write 64 or more")
+	}
+	if h.Timeout < seconds(1) {
+		k.bad("hunt.timeout", "is shorter than 1s", "write 1s or more")
+	}
+	if h.MaxRows < 1 {
+		k.bad("hunt.max_rows", "is less than 1", "write 1 or more")
+	}
+	if h.AtOnce < 1 {
+		k.bad("hunt.at_once", "is less than 1", "write 1 or more")
 	}
 }
 

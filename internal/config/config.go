@@ -26,7 +26,7 @@ import (
 type Config struct {
 	Listen       string            `json:"listen" doc:"Address of the data plane: the Bedrock routes and the chat API."`
 	AdminListen  string            `json:"admin_listen" doc:"Address of the admin API. Loopback, unless TLS is on. Empty: only the socket in the data directory."`
-	IngestListen string            `json:"ingest_listen" doc:"Address that takes pushed telemetry. Empty: off." later:"*"`
+	IngestListen string            `json:"ingest_listen" doc:"Address that takes pushed telemetry at /ingest/. Loopback, unless TLS is on. Empty: off."`
 	TLS          TLS               `json:"tls" doc:"TLS of every TCP listener."`
 	AccountID    string            `json:"account_id" doc:"Twelve digits: the account in the ARNs of our callers."`
 	Region       string            `json:"region" doc:"The region that callers sign for and that records name."`
@@ -45,6 +45,8 @@ type Config struct {
 	OIDC         []OIDC            `json:"oidc" doc:"Issuers of tokens that callers may present instead of a key."`
 	Alarms       []Alarm           `json:"alarms" doc:"Alarms on metrics: added to the shipped ones, or replacing the shipped one of the same name."`
 	Notify       map[string]Notify `json:"notify" doc:"Channels for messages, by name."`
+	Telemetry    Telemetry         `json:"telemetry" doc:"What goes into the lake that hunts and rules read."`
+	Hunt         Hunt              `json:"hunt" doc:"What one query may take, and what runs it."`
 	Content      Content           `json:"content" doc:"Own rules, hunts, guards, flows, lists and models."`
 	Respond      Respond           `json:"respond" doc:"What rules may do to callers."`
 	Mode         string            `json:"mode" doc:"enforce refuses; observe only records what would have been refused." enum:"enforce,observe"`
@@ -238,6 +240,41 @@ type Notify struct {
 	Private      bool     `json:"private" doc:"The receiver may be at a private or loopback address, and on any port. Metadata services stay closed."`
 }
 
+// Telemetry is what goes into the lake.
+type Telemetry struct {
+	Mode        string            `json:"mode" doc:"on: the gateway's calls and every source go into the lake; off: nothing does." enum:"on,off"`
+	Retain      Duration          `json:"retain" doc:"How long events are kept, by their own time."`
+	MaxGiB      int               `json:"max_gib" doc:"Disk that the lake may take, in GiB: the oldest events go first. 0: no bound."`
+	IntakeGiB   int               `json:"intake_gib" doc:"Disk that pushed records may take until they are in the lake, in GiB."`
+	SecretFile  string            `json:"secret_file" doc:"File of the secret that pushes carry, as bearer token or Firehose access key. Relative to this file. Needed where ingest_listen is not loopback."`
+	ASNDatabase string            `json:"asn_database" doc:"File of the database of networks, in MaxMind's format. Relative to this file. Countries come from network.countries.database."`
+	Bodies      string            `json:"bodies" doc:"Where bodies are that invocation records only refer to: a folder with a folder for each bucket, relative to this file, or s3. Empty: they are not read."`
+	Sources     []TelemetrySource `json:"sources" doc:"What is collected, beside the gateway's own calls and what is pushed."`
+}
+
+// TelemetrySource is one place that telemetry is collected from. One of Path,
+// S3, Queue and LogGroup is set.
+type TelemetrySource struct {
+	Name     string `json:"name" doc:"Names the source in the state that a restart goes on from."`
+	Path     string `json:"path" doc:"File, folder or glob. Watched. Relative to this file."`
+	S3       string `json:"s3" doc:"s3://bucket/prefix that is listed."`
+	Queue    string `json:"queue" doc:"URL of the SQS queue that gets the notifications of a bucket."`
+	LogGroup string `json:"log_group" doc:"CloudWatch Logs group that is polled."`
+	Region   string `json:"region" doc:"AWS region of s3, queue and log_group. Empty: region above."`
+	Endpoint string `json:"endpoint" doc:"URL in place of AWS's, for a private endpoint or a stand-in. Empty: AWS."`
+	Strand   string `json:"strand" doc:"What the records are. Empty: told record by record." enum:",management,data,invocation,endpoint,metrics,gateway"`
+}
+
+// Hunt is what queries may take.
+type Hunt struct {
+	Engine    string   `json:"engine" doc:"duckdb: on this machine; clickhouse: on the server of dsn." enum:"duckdb,clickhouse"`
+	DSNFile   string   `json:"dsn_file" doc:"File of the ClickHouse address, http(s)://user:password@host:port/database. Relative to this file."`
+	MemoryMiB int      `json:"memory_mib" doc:"Memory of one query, in MiB."`
+	Timeout   Duration `json:"timeout" doc:"Time of one query."`
+	MaxRows   int      `json:"max_rows" doc:"Rows of one result."`
+	AtOnce    int      `json:"at_once" doc:"Queries that run at the same time; others wait."`
+}
+
 // Content is a directory of own content.
 type Content struct {
 	Dir string `json:"dir" doc:"Directory that overrides or adds rules, hunts, guards, flows, lists and models." later:"*"`
@@ -273,11 +310,13 @@ func Default() *Config {
 			Allow: []Prefix{}, Deny: []Prefix{}, TrustedProxies: []Prefix{},
 			Countries: Countries{Allow: []string{}, Deny: []string{}},
 		},
-		Guard:   Guard{Packs: []string{"default"}, Rules: []string{}, Actions: map[string]string{}, OnError: "deny", Mode: "enforce"},
-		Alarms:  []Alarm{},
-		Notify:  map[string]Notify{},
-		Respond: Respond{MaxPerHour: 20, MaxTTL: days(1)},
-		Mode:    "enforce",
+		Guard:     Guard{Packs: []string{"default"}, Rules: []string{}, Actions: map[string]string{}, OnError: "deny", Mode: "enforce"},
+		Alarms:    []Alarm{},
+		Notify:    map[string]Notify{},
+		Telemetry: Telemetry{Mode: "on", Retain: days(90), IntakeGiB: 4, Sources: []TelemetrySource{}},
+		Hunt:      Hunt{Engine: "duckdb", MemoryMiB: 512, Timeout: seconds(60), MaxRows: 100_000, AtOnce: 2},
+		Respond:   Respond{MaxPerHour: 20, MaxTTL: days(1)},
+		Mode:      "enforce",
 	}
 }
 

@@ -167,7 +167,7 @@ func TestErrorsOfferWhatWorks(t *testing.T) {
 		"limits: [{per: [countries]}]":     `did you mean "country"?`,
 		"limits: [{on_store_error: x}]":    `"x" is unknown: write one of deny, local_share, allow`,
 		"record: {bodies: redact}":         "write one of full, redacted, hash, off",
-		"wholly_unknown: 1":                "known here: account_id, admin_listen, alarms, audit, chat, guard, limit_store, limits, listen, mode, network, notify, oidc, policy, prices, profiles, record, region, registration, tls, upstream",
+		"wholly_unknown: 1":                "known here: account_id, admin_listen, alarms, audit, chat, guard, hunt, ingest_listen, limit_store, limits, listen, mode, network, notify, oidc, policy, prices, profiles, record, region, registration, telemetry, tls, upstream",
 		"#" + strings.Repeat("x", maxFile): "shorten it",
 		"audit: {mode: best_effort}":       `audit.mode "best_effort" is not available in this version: write strict`,
 	} {
@@ -175,10 +175,6 @@ func TestErrorsOfferWhatWorks(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: got %v, want %s", in, err, want)
 		}
-	}
-	_, err := Load("", Flag{"--ingest-listen", "ingest_listen", ":1"})
-	if want := "--ingest-listen: ingest_listen is not available in this version: leave it out"; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
@@ -220,7 +216,8 @@ func TestFlags(t *testing.T) {
 	}{
 		{Flag{"--listen", "listen", "0.0.0.0:80"}, `--listen: listen: registration is open and others can reach 0.0.0.0:80`},
 		{Flag{"--tls", "tls.mode", "of"}, `--tls: tls.mode "of" is unknown: did you mean "off"?`},
-		{Flag{"--ingest-listen", "ingest_listen", ":1"}, `--ingest-listen: ingest_listen is not available in this version`},
+		{Flag{"--ingest-listen", "ingest_listen", "0.0.0.0:1"}, `--ingest-listen: ingest_listen: 0.0.0.0:1 can be reached by others and has no TLS`},
+		{Flag{"--ingest-listen", "ingest_listen", "127.0.0.1:8080"}, `--ingest-listen: ingest_listen: is the address of another listener too`},
 		{Flag{"--admin-listen", "admin_listen", "gate.example:1"}, `--admin-listen: admin_listen: gate.example:1 can be reached by others and has no TLS`},
 		{Flag{"--admin-listen", "admin_listen", "127.0.0.1:8080"}, `--admin-listen: admin_listen: is the address of listen too`},
 	} {

@@ -81,6 +81,9 @@ var samples = func() map[string]example {
 		"limits": {"A limit, in full; name, per, measure, max and window are enough", []Limit{l}},
 		"alarms": {"An alarm, in full; name, metric and threshold are enough", []Alarm{a}},
 		"oidc":   {"An issuer, in full; issuer and audience are enough", []OIDC{o}},
+		"sources": {"Sources; each has a name and one of path, s3, queue and log_group", []TelemetrySource{
+			{Name: "trail", Queue: "https://sqs.us-east-1.amazonaws.com/123456789012/trail"}, {Name: "endpoints", Path: "/var/log/edr", Strand: "endpoint"},
+		}},
 		"notify": {"Channels; each kind has its own keys", map[string]Notify{
 			"on-call": {Kind: "slack", URLFile: "slack.url", To: []string{}},
 			"mail":    {Kind: "smtp", Server: "smtp.example.com:587", From: "gatehouse@example.com", To: []string{"sec@example.com"}},

@@ -117,11 +117,18 @@ func (d *decoder) prune(v, standard reflect.Value, path string) (broken bool) {
 
 // rebase makes the file names of the file relative to its own directory.
 func (c *Config) rebase(dir string) {
-	c.eachFile(func(name *string) {
+	rebase := func(name *string) {
 		if *name != "" && !filepath.IsAbs(*name) {
 			*name = filepath.Join(dir, *name)
 		}
-	})
+	}
+	c.eachFile(rebase)
+	for i := range c.Telemetry.Sources {
+		rebase(&c.Telemetry.Sources[i].Path)
+	}
+	if c.Telemetry.Bodies != "s3" {
+		rebase(&c.Telemetry.Bodies)
+	}
 }
 
 // Files lists the files that the configuration names.
@@ -136,7 +143,8 @@ func (c *Config) Files() (names []string) {
 }
 
 func (c *Config) eachFile(each func(name *string)) {
-	for _, name := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Record.KeyFile, &c.Network.Countries.Database, &c.LimitStore.PasswordFile} {
+	for _, name := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Record.KeyFile, &c.Network.Countries.Database, &c.LimitStore.PasswordFile,
+		&c.Telemetry.SecretFile, &c.Telemetry.ASNDatabase, &c.Hunt.DSNFile} {
 		each(name)
 	}
 	for _, list := range [][]string{c.Policy.Cedar, c.Guard.Rules} {
