@@ -113,7 +113,8 @@ func (l *lexer) stageToken() {
 	case r == '\'':
 		l.charToken()
 	case r == '%' && l.name():
-	case r == '/' && l.operand && l.regex():
+	case r == '/' && l.operand:
+		l.regex()
 	case r >= '0' && r <= '9' || r == '.' && digitAt(l.src, l.at+1):
 		l.number()
 	case wordStart(r):

@@ -15,13 +15,15 @@ func nested(q *Query, outer, start, end int, scope bool) (*Query, *Error) {
 	} else {
 		sub.Stages = p.bare(start, end)
 	}
-	switch {
-	case err != nil:
+	if err == nil && len(p.errs) > 0 {
+		err = p.errs[0]
+	}
+	if err == nil && len(sub.Stages) > maxStages {
+		err = &Error{Code: CodeTooLong, Span: sub.Stages[maxStages].Span, Message: fmt.Sprintf("a query has at most %d stages", maxStages)}
+	}
+	if err != nil {
+		err.Stage = outer // it was counted in the nested query
 		return nil, err
-	case len(p.errs) > 0:
-		return nil, p.errs[0]
-	case len(sub.Stages) > maxStages:
-		return nil, &Error{Code: CodeTooLong, Span: sub.Stages[maxStages].Span, Message: fmt.Sprintf("a query has at most %d stages", maxStages)}
 	}
 	return sub, nil
 }
@@ -74,8 +76,7 @@ func parseSubquery(q *Query, open int) (*Subquery, *Error) {
 			sub.To = text
 		}
 	}
-	depth := q.outer
-	inner, err := nested(q, depth, c.at, t.pair, true)
+	inner, err := nested(q, q.outer, c.at, t.pair, true)
 	if err != nil {
 		return nil, err
 	}

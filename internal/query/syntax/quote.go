@@ -146,9 +146,8 @@ func (l *lexer) charToken() {
 	l.fail(CodeCharacter, Span{start, l.at}, "use double quotes", "single quotes hold one character only")
 }
 
-// regex reads a regular expression between slashes, and tells whether there was
-// one: it ends on its line.
-func (l *lexer) regex() bool {
+// regex reads a regular expression between slashes, which ends on its line.
+func (l *lexer) regex() {
 	start := l.at
 	line, _, _ := strings.Cut(l.src[l.at+1:], "\n")
 	for i := 0; i < len(line); i++ {
@@ -159,17 +158,13 @@ func (l *lexer) regex() bool {
 			l.at += 1 + i + 1
 			l.add(TokRegex, line[:i], start)
 			l.operand = false
-			return true
+			return
 		}
-	}
-	if n := len(l.toks); n > 0 && l.toks[n-1].Kind == TokWord {
-		return false // behind a word that may be a field: it divides
 	}
 	l.at += 1 + len(line)
 	l.add(TokRegex, strings.TrimRight(line, "\r"), start)
 	l.operand = false
 	l.fail(CodeUnclosed, Span{start, start + 1}, "end it with / on the same line", "the regular expression is never closed")
-	return true
 }
 
 // Quote prints s as a string that reads as s. A backslash that would take the

@@ -3,6 +3,7 @@ package syntax
 import (
 	"fmt"
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -35,7 +36,13 @@ func CheckRegex(src string) (re2 string, names []string, err error) {
 		return "", nil, &Error{Code: CodeRegex, Span: Span{0, len(src)}, Hint: "repeat less often",
 			Message: "the regular expression is too large once its repetitions are written out"}
 	}
-	return re2, tree.CapNames()[1:], nil
+	names = tree.CapNames()[1:]
+	for i, n := range names {
+		if n != "" && slices.Contains(names[:i], n) { // Go takes them, other engines do not
+			return "", nil, &Error{Code: CodeRegex, Span: Span{0, len(src)}, Message: fmt.Sprintf("two groups have the name %s", n)}
+		}
+	}
+	return re2, names, nil
 }
 
 // parseError says what Go says, with the hint for the commonest cause.

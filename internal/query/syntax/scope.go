@@ -250,8 +250,7 @@ func (p *scopeParser) prim() Scope {
 	case t.is("[") && t.pair > 0:
 		sub, err := parseSubquery(p.q, p.at)
 		if err != nil {
-			p.fail(err.Code, err.Hint, "%s", err.Message)
-			p.err = err
+			p.err, p.at = err, p.end
 			return &ScopeAll{at}
 		}
 		p.at = t.pair + 1

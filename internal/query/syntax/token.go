@@ -45,6 +45,13 @@ func (t Token) String() string {
 		return "'" + t.Text + "'"
 	case TokRegex:
 		return "/" + t.Text + "/"
+	case TokOp: // their text would read as words
+		switch t.Text {
+		case "or":
+			return "||"
+		case "and":
+			return "&&"
+		}
 	}
 	return t.Text
 }
