@@ -31,8 +31,8 @@ const (
 	CodeEmpty     = "empty"       // a query or a stage with nothing in it
 	CodeCharacter = "character"   // one that means nothing where it stands
 	CodeUnclosed  = "unclosed"    // a quote, bracket, comment or regular expression
-	CodeNumber    = "bad_number"  //
-	CodeName      = "bad_name"    //
+	CodeNumber    = "bad_number"  // its digits, suffix or size
+	CodeName      = "bad_name"    // of a field
 	CodeRegex     = "bad_regex"   // a regular expression that RE2 cannot run
 	CodeExpected  = "expected"    // something else had to stand here
 	CodeTooDeep   = "too_complex" // brackets in brackets, or too many operators

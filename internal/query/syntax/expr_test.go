@@ -82,6 +82,7 @@ func TestExpr(t *testing.T) {
 		`by in (first, last)`:        `(in by first last)`,
 
 		// subqueries
+		`[subquery: a | b] / 2`: `(/ [,: term:a | 1:b] 2i)`,
 		`[subquery from=(-1d) to=now : x=1 or y | where a="b" | compose u]`: `[-1d,now: (or field:x=1 term:y) | 1:where 1:a 8:= 3:b | 1:compose 1:u]`,
 		`!([subquery: _index=x* | compose u keywords]) and a`:               `(and (not [,: field*:_index=x* | 1:compose 1:u 1:keywords]) a)`,
 		`a[0] = 1`:                         ``,

@@ -2,10 +2,17 @@ package syntax
 
 import "fmt"
 
+// maxNested is how many queries may stand in one another: each runs before the
+// one around it.
+const maxNested = 10
+
 // nested reads the tokens from start to end, which stand in brackets, as a query
 // of its own, with a scope or with stages only. Outer is the stage they are in.
 func nested(q *Query, outer, start, end int, scope bool) (*Query, *Error) {
-	sub := &Query{Src: q.Src, all: q.all, outer: outer}
+	if q.depth == maxNested {
+		return nil, &Error{Code: CodeTooDeep, Span: q.all[start-1].Span, Stage: outer, Message: fmt.Sprintf("queries stand more than %d deep in one another", maxNested)}
+	}
+	sub := &Query{Src: q.Src, all: q.all, outer: outer, depth: q.depth + 1}
 	p := &splitter{q: sub}
 	var err *Error
 	if scope {

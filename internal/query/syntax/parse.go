@@ -14,6 +14,7 @@ type Query struct {
 
 	all   []Token // of the whole text, nested queries included
 	outer int     // the stage of the outermost query that holds this one, or 0
+	depth int     // how many queries hold this one
 }
 
 // Stage is one step, without its pipe. Pipes in brackets are part of it.

@@ -34,6 +34,7 @@ func TestScope(t *testing.T) {
 		`_collector="AWS * Logs"`:           `fieldq:_collector=AWS * Logs`,
 		`a=* b!=c`:                          `(and field*:a=* field:b!=c)`,
 		`a=or or or=b`:                      `(or field:a=or field:or=b)`,
+		`not=a and=b`:                       `(and field:not=a field:and=b)`,
 		`%"a b"=c`:                          `field:a b=c`,
 		`a=""`:                              `fieldq:a=`,
 		`!a=b`:                              `(not field:a=b)`,
@@ -41,6 +42,8 @@ func TestScope(t *testing.T) {
 		`[subquery: a | compose b] c`:       `(and [,: term:a | 1:compose 1:b] term:c)`,
 		`(x [subquery to=1h:a|compose b])`:  `(and term:x [,1h: term:a | 1:compose 1:b])`,
 		`[subquery: [subquery:a|b]|c %d]|e`: `[,: [,: term:a | 1:b] | 1:c 2:d]`,
+
+		strings.Repeat("[subquery: ", maxNested) + "a" + strings.Repeat("]", maxNested): strings.Repeat("[,: ", maxNested) + "term:a" + strings.Repeat("]", maxNested),
 
 		// comments start between words only
 		`https://x.org/a`:        `term:https://x.org/a`,
@@ -83,10 +86,12 @@ func TestScope(t *testing.T) {
 		`a | | count`:         ``,
 		`a | count | `:        ``,
 		`[subquery: a | | b]`: ``,
-		strings.Repeat("(", 200) + "a" + strings.Repeat(")", 200): ``,
-		strings.Repeat("a", maxWord+1):                            ``,
-		strings.Repeat("a ", maxQuery/2+1):                        ``,
-		"*" + strings.Repeat("|a", maxStages+1):                   ``,
+		strings.Repeat("(", 200) + "a" + strings.Repeat(")", 200):                           ``,
+		strings.Repeat("a", maxWord+1):                                                      ``,
+		strings.Repeat("a ", maxQuery/2+1):                                                  ``,
+		strings.Repeat("[subquery: ", maxNested+1) + "a" + strings.Repeat("]", maxNested+1): ``,
+		"*" + strings.Repeat("|a", maxStages+1):                                             ``,
+		strings.Repeat("[subquery: ", maxNested+1) + "a" + strings.Repeat("]", maxNested+1): ``,
 	} {
 		q, err := Parse(src)
 		switch {
