@@ -19,3 +19,13 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 }
+
+// TestRecallAllocations: knowing a conversation costs no memory either.
+func TestRecallAllocations(t *testing.T) {
+	e := shipped(t)
+	c := callOf(t, "converse", converse(prose(3000), prose(2500), prose(2000)))
+	c.LastTurn = nil
+	if n := testing.AllocsPerRun(200, func() { e.Inbound(t.Context(), c) }); n >= 1 || unread(e, c) == 0 {
+		t.Errorf("a known prompt allocates %v times; known: %d", n, unread(e, c))
+	}
+}

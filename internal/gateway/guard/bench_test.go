@@ -2,11 +2,13 @@ package guard
 
 import (
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"testing"
 	"time"
 
 	"gatehouse/guards"
+	"gatehouse/internal/call"
 )
 
 // shipped is the engine of a new installation.
@@ -41,20 +43,54 @@ func prose(n int) string {
 	return b.String()[:n]
 }
 
+// BenchmarkInbound reads prompts that were not seen before, whole.
 func BenchmarkInbound(b *testing.B) {
 	e := shipped(b)
 	for _, kb := range []int{1, 32, 200} {
 		b.Run(fmt.Sprintf("%dKB", kb), func(b *testing.B) {
-			c := callOf(b, "converse", converse(prose(kb<<10)))
-			if v := e.Inbound(b.Context(), c); v.Blocked || v.Refusal != nil {
+			calls := make([]*call.Call, 64) // with the memory emptied in between, each is new
+			for i := range calls {
+				calls[i] = callOf(b, "converse", converse(fmt.Sprintf("%d. ", i)+prose(kb<<10)))
+			}
+			if v := e.Inbound(b.Context(), calls[0]); v.Blocked || v.Refusal != nil {
 				b.Fatalf("%+v", v)
 			}
 			b.SetBytes(int64(kb << 10))
 			b.ReportAllocs()
-			for b.Loop() {
-				e.Inbound(b.Context(), c)
+			for i := 0; b.Loop(); i++ {
+				if i%len(calls) == 0 {
+					e.memory.seeds[0] = maphash.MakeSeed()
+				}
+				e.Inbound(b.Context(), calls[i%len(calls)])
 			}
 		})
+	}
+}
+
+// BenchmarkConversation is a prompt of 32 KB of which all but the last two
+// messages, of 1 KB each, was sent with the call before.
+func BenchmarkConversation(b *testing.B) {
+	e := shipped(b)
+	turns := make([]turn2, 31)
+	for i := range turns {
+		turns[i] = turn2{[]string{"user", "assistant"}[i%2], []string{fmt.Sprintf("%d. ", i) + strings.TrimRight(prose(1000), " ,") + "."}}
+	}
+	calls := make([]*call.Call, 64)
+	for i := range calls {
+		turns[29].texts[0] = fmt.Sprint(i, ": ", prose(1000), ".")
+		turns[30].texts[0] = fmt.Sprint(i, ". ", prose(1000), ".")
+		calls[i] = conversation(b, "", turns)
+	}
+	b.SetBytes(32 << 10)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%len(calls) == 0 { // forget all, and learn the history
+			b.StopTimer()
+			e.memory.seeds[0] = maphash.MakeSeed()
+			e.Inbound(b.Context(), conversation(b, "", turns[:29]))
+			b.StartTimer()
+		}
+		e.Inbound(b.Context(), calls[i%len(calls)])
 	}
 }
 

@@ -48,6 +48,9 @@ func (j *job) decode(from, to *scan) bool {
 		if d.spend(1) {
 			break
 		}
+		if d.seg.part { // the whole of it hides nothing
+			continue
+		}
 		d.runs()
 		d.escapes()
 		d.uuencoded()

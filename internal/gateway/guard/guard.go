@@ -28,6 +28,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -50,6 +51,10 @@ type Options struct {
 	Budget   time.Duration     // time to judge a text of up to 256 KiB, and in proportion for more; 0: a second
 	Scorers  map[string]Scorer // by the name behind "score:"
 
+	// Remember is how many keys of clean texts are kept, 16 bytes each; 0: 65,536,
+	// which is 1 MiB; below 0: none, and every prompt is read whole.
+	Remember int
+
 	// Everything has masks reach every string and number of a body, also ids and
 	// settings, and numbers become strings: for bodies that are kept, not for such
 	// as are sent.
@@ -63,7 +68,8 @@ type Options struct {
 
 // Scorer judges how likely a text is what a rule is after, from 0 to 1. It gets
 // up to 2 KiB of folded text, overlapping parts of a longer one. It must be safe for
-// concurrent use and must not keep the text.
+// concurrent use, must not keep the text, and must judge by nothing but it, since
+// clean texts are remembered.
 type Scorer interface {
 	Score(folded []byte) float64
 }
@@ -113,6 +119,8 @@ type Engine struct {
 	anywhere      bool // a rule looks at what is no text
 	hold          hold
 	jobs          sync.Pool
+	memory        *memory // nil: none
+	leastLong     int     // the least MinLength of rules for prompts; 0: none
 }
 
 // New compiles the rules. The error names the first rule that cannot be used.
@@ -149,6 +157,9 @@ func New(o Options) (*Engine, error) {
 	}
 	e.words, e.literals, e.uses, e.finders = newAutomaton(c.literals), c.literals, c.uses, int(c.finders)
 	e.hold = holdOf(e.out, &o)
+	if o.Remember >= 0 {
+		e.memory = newMemory(cmp.Or(o.Remember, defaultRemember))
+	}
 	e.jobs.New = func() any { return newJob(e) }
 	return e, nil
 }
@@ -199,6 +210,9 @@ func effective(o *Options) ([]Rule, error) {
 func (e *Engine) place(r compiled) {
 	if r.Direction != Out {
 		e.in = append(e.in, r)
+		if n := r.match.shortest(); n > 0 && (e.leastLong == 0 || n < e.leastLong) {
+			e.leastLong = n
+		}
 		e.decodeIn = e.decodeIn || r.deep
 		e.anywhere = e.anywhere || r.anywhere
 	}

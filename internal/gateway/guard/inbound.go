@@ -21,7 +21,7 @@ func (e *Engine) Inbound(ctx context.Context, c *call.Call) (v Verdict) {
 	j.gone = ctx.Done()
 	err := j.safely(func() {
 		j.collect(c)
-		j.judge(e.in, false, e.decodeIn)
+		j.judgePrompt()
 	})
 	v = j.verdict(c.Doc.Data()) // what was found stays, whatever broke
 	if err == nil && !v.Blocked && e.o.Bedrock != nil {
@@ -169,6 +169,18 @@ func (n *node) encoded() bool {
 
 // scores reports whether n asks a scorer.
 func (n *node) scores() bool { return len(n.scorers) > 0 || n.has((*node).scores) }
+
+// shortest is the least MinLength in n; 0 when there is none.
+func (n *node) shortest() int {
+	least := n.minLength
+	n.has(func(sub *node) bool {
+		if k := sub.shortest(); k > 0 && (least == 0 || k < least) {
+			least = k
+		}
+		return false
+	})
+	return least
+}
 
 // echoes reports whether n compares answers with the system prompt.
 func (n *node) echoes() bool { return n.echo || n.has((*node).echoes) }

@@ -35,6 +35,8 @@ type job struct {
 	nested  nested
 	shown   []uint64 // the nodes that were laid out as texts
 	unread  bool     // a document was not read
+	excused bool     // an Unless dropped something
+	recall  recall
 }
 
 // The scans of a job.
@@ -87,7 +89,8 @@ func (e *Engine) release(j *job) {
 	j.texts, j.found, j.c = j.texts[:0], j.found[:0], nil
 	j.echo.reset()
 	j.heard, j.full = &j.echo, false
-	j.gone, j.unread = nil, false
+	j.gone, j.unread, j.excused = nil, false, false
+	j.recall.reset()
 	j.nested.reset()
 	if cap(j.inner) > keepBytes {
 		j.inner = nil
@@ -167,7 +170,7 @@ func (j *job) glue() {
 			open = false
 			continue
 		}
-		if !open {
+		if s.segs[i].inner = open; !open {
 			to.piece(s, i-1, true)
 		}
 		to.piece(s, i, false)
@@ -181,7 +184,7 @@ func (j *job) glue() {
 // runsOn reports whether a word may begin in the text before i and end in text i.
 func (s *scan) runsOn(i int) bool {
 	a, b := s.segs[i-1].fold, s.segs[i].fold
-	if a.start == a.end || b.start == b.end || s.segs[i].token.kind >= inKey || s.segs[i-1].token.kind >= inKey {
+	if s.segs[i].cut || a.start == a.end || b.start == b.end || s.segs[i].token.kind >= inKey || s.segs[i-1].token.kind >= inKey {
 		return false
 	}
 	last, _ := utf8.DecodeLastRune(s.fold.buf[a.start:a.end])

@@ -79,7 +79,9 @@ func (m *match) find(n *node) []span {
 	sortSpans(out)
 	for _, sub := range n.unless {
 		if len(out) > 0 && m.possible(sub) {
+			before := len(out)
 			out = without(out, m.find(sub), int32(n.within))
+			m.j.excused = m.j.excused || len(out) < before
 		}
 	}
 	return out
@@ -249,7 +251,7 @@ const (
 func (m *match) score(out []span, sc Scorer, threshold float64) []span {
 	for i := range m.s.segs {
 		seg := &m.s.segs[i]
-		if m.roles&(1<<seg.role) == 0 {
+		if m.roles&(1<<seg.role) == 0 || seg.part && !seg.first {
 			continue
 		}
 		for at := seg.fold.start; at < seg.fold.end && !m.j.clock.over(); at += scoreStep {

@@ -30,12 +30,17 @@ type span struct{ start, end int32 }
 type segment struct {
 	raw, fold span
 	role      uint8
-	lastTurn  bool // the user said it last
-	first     bool // of the glued: nothing runs on into it
-	loose     bool // has lost its word boundaries
-	coded     bool // came from an encoding, not from a way to write letters
-	source    span // what of the scan that hid it it comes from
-	origin    span // what of the first scan's raw it comes from; for it, itself
+	lastTurn  bool  // the user said it last
+	first     bool  // of the glued: nothing runs on into it
+	loose     bool  // has lost its word boundaries
+	coded     bool  // came from an encoding, not from a way to write letters
+	source    span  // what of the scan that hid it it comes from
+	origin    span  // what of the first scan's raw it comes from; for it, itself
+	block     int32 // of the job's recall
+	marks     marks // what it has
+	cut       bool  // what stands before it in the call is not read
+	inner     bool  // runs on from a text that runs on from another one
+	part      bool  // is not a whole text, but what is read of a known one
 	token     slot
 }
 
@@ -102,8 +107,12 @@ func (s *scan) read(c *clock) {
 			return
 		}
 		start := len(s.fold.buf)
+		seen := s.fold.seen
+		s.fold.seen = 0
 		s.fold.add(s.raw[seg.raw.start:seg.raw.end], int(seg.raw.start))
 		seg.fold = span{int32(start), int32(len(s.fold.buf))}
+		seg.marks = s.fold.seen
+		s.fold.seen |= seen
 		s.fold.pin(int(seg.raw.end))
 		s.fold.buf = append(s.fold.buf, '\n')
 	}
