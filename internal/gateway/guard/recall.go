@@ -174,15 +174,12 @@ var solid = func() (t [256]int8) {
 	return t
 }()
 
-// inToken reports whether c may stand in what detectors take as one, however long.
-func inToken(c byte) bool { return alphabet[c]&in64 != 0 || c == '=' || c == '.' }
-
 // before returns where in the raw text that stands in from:to what must be read
 // before to begins. It is from when all of it must.
 func (s *scan) before(from, to int32) int32 {
 	n := 0
 	at := to
-	for at > from && (n < recallSpan || inToken(s.raw[at-1]) || s.raw[at-1] == '\n') {
+	for at > from && n < recallSpan {
 		at--
 		n += int(solid[s.raw[at]])
 	}
@@ -193,7 +190,7 @@ func (s *scan) before(from, to int32) int32 {
 func (s *scan) behind(from, to int32) int32 {
 	n := 0
 	at := from
-	for at < to && (n < recallSpan || inToken(s.raw[at]) || s.raw[at] == '\n') {
+	for at < to && n < recallSpan {
 		n += int(solid[s.raw[at]])
 		at++
 	}
