@@ -72,6 +72,7 @@ const (
 	SystemText
 	GuardrailAction
 	BearerToken
+	ErrorName
 
 	// Endpoints.
 	CommandLine
@@ -184,6 +185,7 @@ var Columns = [NumFields]Column{
 	SystemText:      {"system_text", Text, true, true, "system prompt, of every body shape"},
 	GuardrailAction: {"guardrail_action", Text, true, false, "INTERVENED or NONE, of every spelling"},
 	BearerToken:     {"bearer_token", Bool, true, false, "called with a Bedrock API key"},
+	ErrorName:       {"error_name", Text, true, false, "error in one spelling for all strands: AccessDenied, Throttling, …"},
 
 	CommandLine:       {"commandLine", Text, true, true, "command line, as its source renders it"},
 	ParentCommandLine: {"parentCommandLine", Text, true, true, "command line of the parent"},
