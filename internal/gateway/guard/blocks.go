@@ -78,8 +78,12 @@ func append85(dst, word []byte, alphabet *[256]int8) []byte {
 
 func plainText(b byte) bool { return ' ' <= b && b < 0x7f || b == '\n' || b == '\t' || b == '\r' }
 
-// leastUU is how long a line must be to be tried as uuencode.
-const leastUU = 13
+// leastUU is how long a line must be to be tried as uuencode, and longestUU how
+// long one can be.
+const (
+	leastUU   = 13
+	longestUU = 61
+)
 
 // uuencoded decodes lines that say their own length, as those of uuencode do.
 func (d *decoding) uuencoded() {
@@ -113,7 +117,8 @@ func (d *decoding) uuencoded() {
 // that length and only characters that may be there.
 func lineUU(line []byte) []byte {
 	line = bytes.TrimSuffix(line, []byte{'\r'})
-	if i := bytes.LastIndex(line, []byte(": ")); i >= 0 { // a title
+	line = line[max(len(line)-len(": ")-longestUU, 0):] // of a longer one it is none, or a title
+	if i := bytes.LastIndex(line, []byte(": ")); i >= 0 {
 		line = line[i+2:]
 	}
 	if len(line) < leastUU || line[0] <= ' ' || line[0] > 'M' || len(line)-1 != (int(line[0]-' ')+2)/3*4 {

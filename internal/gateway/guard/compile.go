@@ -39,10 +39,12 @@ type node struct {
 	within    int
 }
 
-// placed is a pattern and the finder of its literals, -1 when it has none.
+// placed is a pattern and the finders of its literals: near is -1 when it has
+// none, and each match has one of each of also, too.
 type placed struct {
 	*pattern
 	near int32
+	also []int32
 }
 
 // use says what a literal of the automaton is good for.
@@ -177,17 +179,23 @@ func (c *compiler) patterns(n *node, patterns []string, exact bool) error {
 		if c.size += p.size; c.size > maxPrograms {
 			return fmt.Errorf("the patterns compile to more than %d instructions in all", maxPrograms)
 		}
-		l := placed{p, -1}
+		l := placed{p, -1, nil}
 		if len(p.literals) > 0 && !exact {
-			var words []word
-			for _, lit := range p.literals {
-				words = append(words, word{text: strings.ReplaceAll(lit, "\n", " ")})
+			l.near = c.finder(literalWords(p.literals))
+			for _, lits := range p.others {
+				l.also = append(l.also, c.finder(literalWords(lits)))
 			}
-			l.near = c.finder(words)
 		}
 		n.patterns = append(n.patterns, l)
 	}
 	return nil
+}
+
+func literalWords(literals []string) (words []word) {
+	for _, l := range literals {
+		words = append(words, word{text: strings.ReplaceAll(l, "\n", " ")})
+	}
+	return words
 }
 
 func (c *compiler) detectors(n *node, names []string) error {

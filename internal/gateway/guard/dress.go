@@ -208,7 +208,10 @@ const leastApart = 6
 // apart joins letters that are set one by one: "i g n o r e", "i.g.n.o.r.e".
 func (d *decoding) apart() {
 	text := d.from.raw[d.seg.raw.start:d.seg.raw.end]
-	for i := 0; i+2 < len(text) && !d.spend(1); i++ {
+	if d.spend(len(text)) {
+		return
+	}
+	for i := 0; i+2 < len(text) && !d.j.clock.late; i++ {
 		if !letter(text[i]) || letter(text[i+1]) || !letter(text[i+2]) && i+3 < len(text) && !letter(text[i+3]) || i > 0 && letter(text[i-1]) {
 			continue
 		}

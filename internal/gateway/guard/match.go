@@ -45,7 +45,7 @@ func (m *match) leaf(n *node) bool {
 		return true
 	}
 	for i := range n.patterns {
-		if p := &n.patterns[i]; p.near < 0 || len(m.s.hits[p.near]) > 0 {
+		if p := &n.patterns[i]; p.near < 0 || len(m.places(p)) > 0 {
 			return true
 		}
 	}
@@ -163,7 +163,7 @@ func (m *match) pattern(out []span, p *placed) []span {
 		return m.within(out, p, 0, len(text), 0)
 	}
 	from, to, done := -1, -1, 0
-	for _, h := range m.s.hits[p.near] {
+	for _, h := range m.places(p) {
 		a, b := max(int(h.start)-p.reach-slack, 0), min(int(h.end)+p.reach+slack, len(text))
 		if from >= 0 && a <= to {
 			from, to = min(from, a), max(to, b)
@@ -176,6 +176,17 @@ func (m *match) pattern(out []span, p *placed) []span {
 		from, to = a, b
 	}
 	return m.within(out, p, from, to, done)
+}
+
+// places returns the fewest of the literals that p stands near.
+func (m *match) places(p *placed) []span {
+	fewest := m.s.hits[p.near]
+	for _, f := range p.also {
+		if len(m.s.hits[f]) < len(fewest) {
+			fewest = m.s.hits[f]
+		}
+	}
+	return fewest
 }
 
 func containsAny(text []byte, literals []string) bool {

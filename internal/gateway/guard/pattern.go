@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -14,9 +15,10 @@ import (
 // at once, so that a text in which none stands costs no regular expression.
 type pattern struct {
 	re       *regexp.Regexp
-	literals []string // empty: run everywhere
-	reach    int      // bytes that a match spans at most
-	size     int      // instructions
+	literals []string   // empty: run everywhere
+	others   [][]string // sets of others of which every match has one each, too
+	reach    int        // bytes that a match spans at most
+	size     int        // instructions
 }
 
 // leastRarity is how rare literals must be to be worth looking for, and
@@ -59,6 +61,7 @@ func compilePattern(text string, exact bool) (*pattern, error) {
 	p := &pattern{re: re, reach: min(longest(tree), maxReach), size: len(prog.Inst)}
 	if lits := required(tree); rarity(lits) >= leastRarity {
 		p.literals = lits
+		p.others = besides(tree, lits)
 	}
 	return p, nil
 }
@@ -250,6 +253,35 @@ func requiredOfConcat(parts []*syntax.Regexp) []string {
 	}
 	take(run)
 	return best
+}
+
+// mostOthers bounds the further sets of literals that a pattern is looked for by,
+// and rarityOfOthers is how rare they must be to be worth it.
+const (
+	mostOthers     = 3
+	rarityOfOthers = 4
+)
+
+// besides returns what parts of t require, each by itself, but for what a match
+// that has one of first has anyway.
+func besides(t *syntax.Regexp, first []string) (sets [][]string) {
+	if t.Op != syntax.OpConcat {
+		return nil
+	}
+	for _, sub := range t.Sub {
+		lits := required(sub)
+		if rarity(lits) >= rarityOfOthers && len(sets) < mostOthers && !within(lits, first) {
+			sets = append(sets, lits)
+		}
+	}
+	return sets
+}
+
+// within reports whether each of lits is part of one of others.
+func within(lits, others []string) bool {
+	return !slices.ContainsFunc(lits, func(l string) bool {
+		return !slices.ContainsFunc(others, func(o string) bool { return strings.Contains(o, l) })
+	})
 }
 
 // mostExact bounds how many texts a part of a pattern may stand for.

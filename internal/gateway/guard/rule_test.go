@@ -102,6 +102,34 @@ func TestRequired(t *testing.T) {
 	}
 }
 
+// TestOthers: what else every match has, but for what is in its literals.
+func TestOthers(t *testing.T) {
+	for pattern, want := range map[string]string{
+		`(?:text|page)s? (?:\w+ )?(?:before|ahead) .{0,20}chats`: "text|page, chats", `foobar.*barbaz`: "barbaz", `the.*barbaz`: "", `(?:the|pages).*barbaz`: "", `(?:pages)?.*barbaz`: "",
+	} {
+		p, err := compilePattern(pattern, false)
+		if err != nil {
+			t.Fatal(pattern, err)
+		}
+		var sets []string
+		for _, lits := range p.others {
+			sets = append(sets, strings.Join(lits, "|"))
+		}
+		if got := strings.Join(sets, ", "); got != want {
+			t.Errorf("%s: got literals %q and %q, want %q", pattern, p.literals, got, want)
+		}
+	}
+	e := engine(t, Options{}, `rules: [{name: r, action: flag, match: {patterns: ['pages .{0,20}before .{0,20}chats']}}]`)
+	for text, want := range map[string]bool{
+		"pages before chats": true, strings.Repeat("pages before me ", 90) + "chats": true, strings.Repeat("chats ", 90) + "pages x before x chats": true,
+		strings.Repeat("pages before ", 90): false, "chats before pages": false, "pages before " + strings.Repeat("x", 600) + " chats": false,
+	} {
+		if got := len(finds(t, e, text)) > 0; got != want {
+			t.Errorf("%.60q: found %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestParse(t *testing.T) {
 	rules, err := Parse("r.yaml", []byte(`
 rules:
