@@ -157,14 +157,29 @@ func TestMissing(t *testing.T) {
 
 func TestCost(t *testing.T) {
 	r := Result{
-		Calls: []Calls{{Peer: on, Body: 1024, CPUMicros: 11}, {Peer: on, Body: 2048, CPUMicros: 30}, {Peer: before, Body: 1024, CPUMicros: 10}, {Peer: before, Body: 2048, CPUMicros: 20}},
-		Parts: []Part{{What: "the guard", Benchmark: "Inbound", Nanos: 9.6, Allocs: 3. / 32}},
+		Prompts: []Prompts{{Peer: on, Kind: "new", CPUMicros: 11}, {Peer: on, Kind: "grown", CPUMicros: 30}, {Peer: before, Kind: "new", CPUMicros: 10}, {Peer: before, Kind: "grown", CPUMicros: 20}},
+		Parts:   []Part{{What: "the guard", Benchmark: "Inbound", Nanos: 9.6, Allocs: 3. / 32}},
 	}
 	var w strings.Builder
 	r.cost(&w)
-	for _, want := range []string{"| 1024 | 10.0 | 11.0 | 1.10 |", "| 2048 | 20.0 | 30.0 | 1.50 |", "| the guard | Inbound | 10 ns, 0.1 allocations |"} {
+	for _, want := range []string{"| new | 10.0 | 11.0 | 1.10 |", "| grown | 20.0 | 30.0 | 1.50 |", "| the guard | Inbound | 10 ns, 0.1 allocations |"} {
 		if !strings.Contains(w.String(), want) {
 			t.Errorf("no %q in:\n%s", want, w.String())
+		}
+	}
+}
+
+// TestWorkloads: prompts have the size that is said, and none comes twice.
+func TestWorkloads(t *testing.T) {
+	for _, w := range workloads {
+		seen := map[string]bool{}
+		for seed := range uint64(2) {
+			for _, body := range w.bodies(seed, 40) {
+				if n := len(body); seen[string(body)] || n < w.size*9/10 || n > w.size*11/10 {
+					t.Errorf("%s: a body of %d bytes, twice: %v", w.name, n, seen[string(body)])
+				}
+				seen[string(body)] = true
+			}
 		}
 	}
 }

@@ -23,8 +23,8 @@ func newHist() *hdrhistogram.Histogram { return hdrhistogram.New(1000, int64(tim
 // closed runs n calls over a number of connections, each call after the last.
 func closed(ctx context.Context, address string, conns, n int, request, want []byte) (load, error) {
 	var next atomic.Int64
-	return drive(ctx, address, conns, n, request, want, func(time.Time) (time.Time, bool) {
-		return time.Now(), next.Add(1) <= int64(n)
+	return drive(ctx, address, conns, n, func(time.Time) (job, bool) {
+		return job{time.Now(), request, want}, next.Add(1) <= int64(n)
 	})
 }
 
@@ -34,19 +34,25 @@ func closed(ctx context.Context, address string, conns, n int, request, want []b
 func open(ctx context.Context, address string, conns int, rate float64, d time.Duration, request, want []byte) (load, error) {
 	n := int(rate * d.Seconds())
 	var next atomic.Int64
-	return drive(ctx, address, conns, n, request, want, func(start time.Time) (time.Time, bool) {
+	return drive(ctx, address, conns, n, func(start time.Time) (job, bool) {
 		i := next.Add(1)
 		due := start.Add(time.Duration(float64(i-1) / rate * float64(time.Second)))
 		if i > int64(n) {
-			return due, false
+			return job{}, false
 		}
 		time.Sleep(time.Until(due))
-		return due, true
+		return job{due, request, want}, true
 	})
 }
 
+// job is a call to make, and what its answer must have.
+type job struct {
+	due           time.Time
+	request, want []byte
+}
+
 // drive runs calls until next says that there are no more.
-func drive(ctx context.Context, address string, conns, n int, request, want []byte, next func(start time.Time) (due time.Time, more bool)) (load, error) {
+func drive(ctx context.Context, address string, conns, n int, next func(start time.Time) (j job, more bool)) (load, error) {
 	total := load{hist: newHist(), calls: n}
 	var (
 		mu    sync.Mutex
@@ -66,7 +72,7 @@ func drive(ctx context.Context, address string, conns, n int, request, want []by
 	for _, c := range workers {
 		wg.Go(func() {
 			hist := newHist()
-			err := work(ctx, c, request, want, hist, func() (time.Time, bool) { return next(start) })
+			err := work(ctx, c, hist, func() (job, bool) { return next(start) })
 			mu.Lock()
 			defer mu.Unlock()
 			total.hist.Merge(hist)
@@ -81,16 +87,16 @@ func drive(ctx context.Context, address string, conns, n int, request, want []by
 	return total, first
 }
 
-func work(ctx context.Context, c *conn, request, want []byte, hist *hdrhistogram.Histogram, next func() (time.Time, bool)) error {
+func work(ctx context.Context, c *conn, hist *hdrhistogram.Histogram, next func() (job, bool)) error {
 	for ctx.Err() == nil {
-		due, more := next()
+		j, more := next()
 		if !more {
 			return nil
 		}
-		if err := c.call(request, want); err != nil {
+		if err := c.call(j.request, j.want); err != nil {
 			return fmt.Errorf("the peer answers wrongly: %w", err)
 		}
-		hist.RecordValue(int64(time.Since(due)))
+		hist.RecordValue(int64(time.Since(j.due)))
 	}
 	return ctx.Err()
 }

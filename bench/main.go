@@ -16,6 +16,8 @@
 //
 //	calls    CPU time a call and calls per CPU-second at 16 connections, closed
 //	         loop, for request bodies of 1 KB and 32 KB
+//	prompts  CPU a call with everything on against before, where no two prompts
+//	         are the same: new ones, and conversations that are sent again
 //	latency  p50 and p99 at one connection, and at 30 % of the peer's capacity
 //	         in open loop, counted from when a call was due
 //	streams  of a paced ConverseStream: time to the first frame, what is added to
@@ -49,6 +51,7 @@ const (
 type scale struct {
 	rounds  int           // of each measurement; the median is reported
 	calls   int           // a round of the closed loop
+	prompts int           // a round of calls whose prompts differ
 	single  int           // calls at one connection
 	open    time.Duration // of an open loop
 	streams int           // a round of streams
@@ -57,8 +60,8 @@ type scale struct {
 }
 
 var (
-	full  = scale{rounds: 3, calls: 20000, single: 4000, open: 10 * time.Second, streams: 200, idle: 2000, parts: "1s"}
-	quick = scale{rounds: 1, calls: 400, single: 100, open: time.Second, streams: 10, idle: 50, parts: "20ms"}
+	full  = scale{rounds: 3, calls: 20000, prompts: 4000, single: 4000, open: 10 * time.Second, streams: 200, idle: 2000, parts: "1s"}
+	quick = scale{rounds: 1, calls: 400, prompts: 100, single: 100, open: time.Second, streams: 10, idle: 50, parts: "20ms"}
 )
 
 func main() {
@@ -134,7 +137,7 @@ func (b *bench) run(ctx context.Context) error {
 		return err
 	}
 	b.result.Machine = machine()
-	for _, step := range []func(context.Context) error{b.measureParts, b.measureCalls, b.measureStreams, b.measureMemory} {
+	for _, step := range []func(context.Context) error{b.measureParts, b.measureCalls, b.measurePrompts, b.measureStreams, b.measureMemory} {
 		if err := step(ctx); err != nil {
 			for name, said := range b.said {
 				err = fmt.Errorf("%w\n%s said:\n%s", err, name, said())

@@ -36,10 +36,11 @@ var suites = []suite{
 	{"gatehouse/internal/store/redis", "^BenchmarkRedisAdmit8$/^redis-server$", "redis-server", []row{
 		{"RedisAdmit8/redis-server", "the same in Redis, every change synced; one caller", 1, ""},
 	}},
-	{"gatehouse/internal/gateway/guard", "^BenchmarkInbound$", "", []row{
+	{"gatehouse/internal/gateway/guard", "^Benchmark(Inbound|Conversation)$", "", []row{
 		{"Inbound/1KB", "the guard, a KB of a prompt of 1 KB", 1, ""},
 		{"Inbound/32KB", "the guard, a KB of a prompt of 32 KB", 32, ""},
 		{"Inbound/200KB", "the guard, a KB of a prompt of 200 KB", 200, ""},
+		{"Conversation", "the guard, a prompt of 32 KB of which 2 KB are new", 1, ""},
 	}},
 }
 

@@ -19,6 +19,7 @@ type Result struct {
 	Parts   []Part    `json:"parts"`
 	Peers   []Peer    `json:"peers"`
 	Calls   []Calls   `json:"calls"`
+	Prompts []Prompts `json:"prompts"`
 	Latency []Latency `json:"latency"`
 	Streams []Streams `json:"streams"`
 	Memory  []Memory  `json:"memory"`
@@ -127,7 +128,7 @@ func (r *Result) markdown() string {
 		how = "the proxy under test alone on one core, load and emulator on another"
 	}
 	fmt.Fprintf(&w, "# Benchmark of %s\n\n%d cores, %s; %s. Every peer's answers were checked; an error ends the run.\n", r.Machine.Time.Format(time.RFC3339), r.Machine.CPUs, r.Machine.Go, how)
-	w.WriteString("\n## CPU a call, 16 connections, closed loop\n\n| peer | body B | µs CPU a call | calls per CPU-second | calls/s | × nginx | × Caddy | errors | bytes in | bytes out |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	w.WriteString("\n## CPU a call, 16 connections, closed loop, the same prompt each time\n\n| peer | body B | µs CPU a call | calls per CPU-second | calls/s | × nginx | × Caddy | errors | bytes in | bytes out |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, c := range r.Calls {
 		same := func(o Calls) bool { return o.Body == c.Body }
 		cost := func(o Calls) float64 { return o.CPUMicros }
@@ -162,13 +163,13 @@ func (r *Result) markdown() string {
 
 // cost writes what limits and the guard take: whole, and each by itself.
 func (r *Result) cost(w *strings.Builder) {
-	w.WriteString("\n## Limits, policy and guard: CPU a call, everything on against before\n\n| body B | µs before | µs on | ratio | goal |\n|---|---|---|---|---|\n")
-	for _, c := range r.Calls {
-		same := func(o Calls) bool { return o.Body == c.Body }
-		i := slices.IndexFunc(r.Calls, func(o Calls) bool { return o.Peer == before && same(o) })
-		if c.Peer == on && i >= 0 {
-			fmt.Fprintf(w, "| %d | %.1f | %.1f | %s | ≤ 1.15 |\n", c.Body, r.Calls[i].CPUMicros, c.CPUMicros,
-				ratio(r.Calls, c, before, same, func(o Calls) float64 { return o.CPUMicros }))
+	w.WriteString("\n## Limits, policy and guard: CPU a call, everything on against before, no prompt twice\n\n| prompts | µs before | µs on | ratio | goal |\n|---|---|---|---|---|\n")
+	for _, p := range r.Prompts {
+		same := func(o Prompts) bool { return o.Kind == p.Kind }
+		i := slices.IndexFunc(r.Prompts, func(o Prompts) bool { return o.Peer == before && same(o) })
+		if p.Peer == on && i >= 0 {
+			fmt.Fprintf(w, "| %s | %.1f | %.1f | %s | ≤ 1.15 |\n", p.Kind, r.Prompts[i].CPUMicros, p.CPUMicros,
+				ratio(r.Prompts, p, before, same, func(o Prompts) float64 { return o.CPUMicros }))
 		}
 	}
 	w.WriteString("\n## Parts by themselves, one processor\n\n| part | benchmark | measured | goal |\n|---|---|---|---|\n")
