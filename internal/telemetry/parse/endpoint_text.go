@@ -1,0 +1,93 @@
+package parse
+
+import (
+	"bytes"
+	"strings"
+)
+
+// textFormats are what is not JSON: event logs as XML, and lines of a Linux
+// host, among which audit's and those of Sysmon for Linux are of interest.
+var textFormats = []textFormat{
+	{name: "xml", match: isXML, scan: scanXML},
+	{name: "lines", match: hasLines, scan: scanLines},
+}
+
+// isXML tells XML from a syslog header, which begins with a number in brackets.
+func isXML(head []byte) bool {
+	return len(head) > 1 && head[0] == '<' && (head[1] < '0' || head[1] > '9')
+}
+
+// hasLines recognises a log of lines by an audit line or an event in it, or by
+// its headers when nothing in it could be JSON.
+func hasLines(head []byte) bool {
+	for line := range bytes.Lines(head) {
+		if _, ok := readAuditLine(line); ok {
+			return true
+		}
+		switch i := bytes.IndexByte(line, '{'); {
+		case hasEvent(line):
+			return true
+		case i >= 0:
+			return false
+		}
+	}
+	return syslogHost(head[:min(len(head), 256)]) != ""
+}
+
+// scanXML reads Event elements, whatever stands around them.
+func scanXML(t *Text) error {
+	var x xmlReader
+	for {
+		piece, ok := t.Next(eventEnd)
+		if !ok {
+			return nil
+		}
+		if err := x.event(t, piece); err != nil {
+			return err
+		}
+	}
+}
+
+// scanLines reads lines. What is neither audit's nor an event nor JSON is
+// counted and passed: a system's log is full of it.
+func scanLines(t *Text) error {
+	var x xmlReader
+	j := auditJoiner{max: t.MaxRecord(), emit: t.Record}
+	for {
+		line, ok := t.Next("\n")
+		if !ok {
+			return j.flush()
+		}
+		line = bytes.TrimSpace(line)
+		mine, err := j.line(line)
+		switch {
+		case mine || len(line) == 0:
+		case hasEvent(line):
+			err = x.event(t, line)
+		case bytes.IndexByte(line, '{') >= 0 && line[len(line)-1] == '}':
+			err = t.Record(line[bytes.IndexByte(line, '{'):])
+		default:
+			err = t.s.skip()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// syslogHost gives the host of a syslog header, "" when there is none.
+func syslogHost(head []byte) string {
+	s := string(head)
+	if strings.HasPrefix(s, "<") {
+		_, s, _ = strings.Cut(s, ">")
+		s = strings.TrimPrefix(s, "1 ")
+	}
+	f := strings.Fields(s)
+	switch {
+	case len(f) >= 2 && len(f[0]) >= 19 && f[0][4] == '-': // 2026-03-01T12:00:00Z HOST
+		return f[1]
+	case len(f) >= 4 && len(f[0]) == 3 && len(f[2]) == 8 && f[2][2] == ':': // Mar  1 12:00:00 HOST
+		return f[3]
+	}
+	return ""
+}
