@@ -28,9 +28,9 @@ var endpointSources = []source{
 		one(event.UserUsername, "subject.audit_user_name", "subject.effective_user_name", "subject.user_name"),
 		one(event.Action, "header.event_name"),
 		by(event.Success, jamfSuccess),
-	),
-	sensor("jamf-telemetry", "Jamf", "Jamf Protect", clock("time"), arguments("event.exec.args"), endpointSecurity...),
-	sensor("eslogger", "Apple", "Endpoint Security", clock("time"), arguments("event.exec.args"), endpointSecurity...),
+	).ofStarts(func(doc *fastjson.Value) bool { return doc.Exists("exec_args") }),
+	sensor("jamf-telemetry", "Jamf", "Jamf Protect", clock("time"), arguments("event.exec.args"), endpointSecurity...).ofStarts(isExec),
+	sensor("eslogger", "Apple", "Endpoint Security", clock("time"), arguments("event.exec.args"), endpointSecurity...).ofStarts(isExec),
 	sensor("jamf-alert", "Jamf", "Jamf Protect", jamfAlertClock, nil,
 		by(event.CommandLine, func(doc *fastjson.Value, c *cell) { joined(",", "args")(jamfProcess(doc), c) }),
 		by(event.BaseImage, inProcess("path", "name")),
@@ -50,7 +50,7 @@ var endpointSources = []source{
 		windows(event.ParentPID, "ParentProcessId"),
 		windows(event.UserUsername, "User"),
 		windowsHost,
-	),
+	).ofStarts(func(doc *fastjson.Value) bool { return windowsEventID(doc) == 1 }),
 	sensor("windows", "Microsoft", "Windows", windowsClock, nil,
 		windows(event.CommandLine, "CommandLine"),
 		windows(event.BaseImage, "NewProcessName"),
@@ -59,7 +59,7 @@ var endpointSources = []source{
 		by(event.ParentPID, windowsCreator),
 		by(event.UserUsername, windowsUser),
 		windowsHost,
-	),
+	).ofStarts(func(doc *fastjson.Value) bool { return windowsEventID(doc) == 4688 }),
 	sensor("auditd", "Linux", "auditd", clock("time"), arguments("argv"),
 		one(event.CommandLine, "command_line"),
 		one(event.BaseImage, "syscall.exe", "user_cmd.exe"),
@@ -94,13 +94,14 @@ var endpointSources = []source{
 		clock("ProcessStartTime", "ContextTimeStamp", "timestamp", "metadata.eventCreationTime", "event.ProcessStartTime", "event.timestamp"), nil,
 		one(event.CommandLine, "CommandLine", "event.CommandLine"),
 		one(event.ParentCommandLine, "ParentCommandLine", "event.ParentCommandLine"),
-		one(event.BaseImage, "ImageFileName", "event.ImageFileName", "FilePath", "event.FilePath", "FileName", "event.FileName"),
+		one(event.BaseImage, "ImageFileName", "event.ImageFileName"),
+		by(event.BaseImage, crowdStrikeImage),
 		one(event.ParentBaseImage, "ParentImageFileName", "event.ParentImageFileName", "ParentBaseFileName", "event.ParentBaseFileName"),
 		one(event.PID, "RawProcessId", "event.RawProcessId"),
 		one(event.DeviceHostname, "ComputerName", "event.ComputerName", "event.Hostname", "aid"),
 		one(event.UserUsername, "UserName", "event.UserName", "UserSid"),
 		one(event.Action, "event_simpleName", "event.event_simpleName", "metadata.eventType"),
-	),
+	).withID("crowdstrike", "aid", "id"),
 	sensor("carbonblack", "Carbon Black", "Carbon Black", clock("device_timestamp", "timestamp", "create_time", "backend_timestamp"), nil,
 		one(event.CommandLine, "target_cmdline", "process_cmdline", "command_line", "cmdline"),
 		one(event.BaseImage, "childproc_name", "process_path", "path", "process_name"),
@@ -135,7 +136,7 @@ var endpointSources = []source{
 		by(event.ParentPID, ocsfParent("pid")),
 		one(event.UserUsername, "actor.user.name"),
 		one(event.DeviceHostname, "device.hostname", "device.name", "evidences.0.device.hostname"),
-	),
+	).withID("ocsf", "metadata.product.name", "metadata.uid"),
 	sensor("ecs", "Elastic", "", clock("@timestamp", "event.created"), arguments("process.args"),
 		one(event.MetadataProduct, "event.module", "agent.type"),
 		one(event.CommandLine, "process.command_line"),
@@ -149,7 +150,7 @@ var endpointSources = []source{
 		one(event.UserUsername, "user.audit.name"),
 		by(event.UserUsername, domainUser("user.domain", "user.name", "user.id")),
 		one(event.DeviceHostname, "host.hostname", "host.name", "agent.hostname"),
-	),
+	).withID("ecs", "event.module", "event.id"),
 	sensor("endpoint", "", "",
 		clock("timestamp", "@timestamp", "time", "event_time", "eventTime", "event.time", "_time", "ts", "utc_time", "UtcTime",
 			"EventTime", "TimeGenerated", "event_timestamp", "start_time", "process_start_time", "created_at", "date"), nil,
@@ -187,7 +188,7 @@ var endpointSecurity = []row{
 	by(event.CommandLine, joined(",", "event.exec.args")),
 	one(event.BaseImage, "event.exec.target.executable.path", "process.executable.path"),
 	by(event.ParentBaseImage, func(doc *fastjson.Value, c *cell) {
-		if doc.Exists("event", "exec") {
+		if isExec(doc) {
 			c.oneOf(doc, "process.executable.path")
 		}
 	}),
@@ -197,3 +198,5 @@ var endpointSecurity = []row{
 	one(event.UserUsername, "event.exec.target.audit_token.e_username", "process.audit_token.e_username",
 		"event.exec.target.audit_token.euid", "process.audit_token.euid"),
 }
+
+func isExec(doc *fastjson.Value) bool { return doc.Exists("event", "exec") }

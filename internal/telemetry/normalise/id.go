@@ -23,7 +23,10 @@ func (n *Normaliser) id(src *source, r *event.Raw) event.ID {
 		}
 		n.buf = n.buf[:from]
 	}
-	n.buf = append(append(n.buf, "record "...), r.JSON...)
+	if src.starts != nil && src.starts(r.Doc) && n.processKey() {
+		return first(sha256.Sum256(n.buf[from:]))
+	}
+	n.buf = append(append(n.buf[:from], "record "...), r.JSON...)
 	return first(sha256.Sum256(n.buf[from:]))
 }
 

@@ -11,8 +11,8 @@
 package normalise
 
 import (
+	"errors"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/valyala/fastjson"
@@ -38,6 +38,8 @@ type Normaliser struct {
 	e     *event.Event
 	buf   []byte // texts of the event being made, one behind the other
 	texts []span // which of them is whose
+	// filled are the columns that have a value, in e or in texts.
+	filled [event.NumFields]bool
 }
 
 // span is the text of a column within buf.
@@ -70,6 +72,16 @@ type Problem struct {
 
 func (p *Problem) Error() string { return p.Reason }
 
+// ProblemOf is what an error of Event says of the record r, for the dead
+// letters. Its bytes are those of r.
+func ProblemOf(r *event.Raw, err error) event.Problem {
+	p := event.Problem{Origin: r.Origin, Reason: err.Error(), Bytes: r.JSON[:min(len(r.JSON), event.MaxProblemBytes)]}
+	if own := (*Problem)(nil); errors.As(err, &own) {
+		p.Code = own.Code
+	}
+	return p
+}
+
 // The codes of problems.
 const (
 	NoTime     = "no_time"
@@ -92,6 +104,7 @@ func (n *Normaliser) Event(r *event.Raw, e *event.Event) error {
 	}
 	*e = event.Event{Strand: r.Strand, Format: r.Format, Raw: append(e.Raw[:0], r.JSON...)}
 	n.e, n.buf, n.texts = e, n.buf[:0], n.texts[:0]
+	clear(n.filled[:])
 	src.fill(n, r.Doc)
 	n.columns.fill(n, r.Doc)
 	when, err := n.when(src, r)
@@ -107,27 +120,35 @@ func (n *Normaliser) Event(r *event.Raw, e *event.Event) error {
 
 // when is the time of the record.
 func (n *Normaliser) when(src *source, r *event.Raw) (time.Time, error) {
-	var v *fastjson.Value
-	for _, p := range src.time {
-		if v = r.Doc.Get(p...); v != nil && v.Type() != fastjson.TypeNull {
-			break
-		}
-	}
-	if v == nil || v.Type() == fastjson.TypeNull {
-		return time.Time{}, &Problem{Code: NoTime, Reason: "the record has no time"}
-	}
-	t, ok := Time(v)
 	received := r.Received
 	if received.IsZero() {
 		received = n.o.Now()
 	}
-	switch {
-	case !ok:
-		return time.Time{}, &Problem{Code: BadTime, Reason: "the time " + shown(v) + " is of no known form"}
-	case t.After(received.Add(maxAhead)):
-		return received, &Problem{Code: FutureTime, Reason: "the time " + shown(v) + " is in the future; the time of receipt stands for it", Kept: true}
+	t, err := src.when(r.Doc)
+	if err == nil && t.After(received.Add(maxAhead)) {
+		return received, &Problem{Code: FutureTime, Reason: "the time " + t.Format(time.RFC3339) + " is in the future; the time of receipt stands for it", Kept: true}
 	}
-	return t, nil
+	return t, err
+}
+
+// when reads the time of a record. It is zero when there is an error.
+func (s *source) when(doc *fastjson.Value) (time.Time, error) {
+	if s.clock != nil {
+		if t, ok := s.clock(doc); ok {
+			return t, nil
+		}
+	}
+	for _, p := range s.time {
+		v := doc.Get(p...)
+		if v == nil || v.Type() == fastjson.TypeNull {
+			continue
+		}
+		if t, ok := Time(v); ok {
+			return t, nil
+		}
+		return time.Time{}, &Problem{Code: BadTime, Reason: "the time " + shown(v) + " is of no known form"}
+	}
+	return time.Time{}, &Problem{Code: NoTime, Reason: "the record has no time"}
 }
 
 // metadata fills in the columns that are about the record.
@@ -152,7 +173,6 @@ func (n *Normaliser) metadata(src *source, r *event.Raw) {
 	}
 	set(event.Collector, src.collector)
 	set(event.Index, src.index)
-	set(event.Source, arrival(r.Origin.Name))
 	set(event.SourceName, r.Origin.Name)
 	set(event.SourceHost, r.Origin.Host)
 	if id, ok := n.text(event.RequestID); ok && n.o.ViaGateway != nil && e.Strand != event.Gateway {
@@ -210,17 +230,4 @@ func (n *Normaliser) text(f event.Field) (string, bool) {
 		}
 	}
 	return n.e.Values[f].S, n.e.Values[f].Kind == event.Text
-}
-
-// arrival is how an origin's records came, by its name.
-func arrival(name string) string {
-	for _, how := range [...]string{"s3", "cloudwatch", "push", "journal", "intake"} {
-		if rest, ok := strings.CutPrefix(name, how); ok && (rest == "" || rest[0] == ':') {
-			return how
-		}
-	}
-	if name == "" {
-		return ""
-	}
-	return "file"
 }

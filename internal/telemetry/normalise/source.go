@@ -3,6 +3,7 @@ package normalise
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/valyala/fastjson"
 
@@ -13,15 +14,18 @@ import (
 // A source is the table of one format of package parse.
 type source struct {
 	format    string
-	collector string   // _collector
-	index     string   // _index
-	time      []path   // the first that is there
-	id        []keyRow // what duplicates share; the first row whose keys are all there, else the whole record
+	collector string                                      // _collector
+	index     string                                      // _index
+	time      []path                                      // the first that is there
+	clock     func(doc *fastjson.Value) (time.Time, bool) // asked before time, where a path is not enough
+	starts    func(doc *fastjson.Value) bool              // tells the start of a process: its host, id, time and command line are the key
+	id        []keyRow                                    // what duplicates share; the first row whose keys are all there, else the whole record
 	rows      []row
 }
 
 // A row says where a column is found: at the first of the paths that is there
-// and not null, or else by what from makes of the record.
+// and not null, or else by what from makes of the record. Of several rows for a
+// column, the first that finds it counts.
 type row struct {
 	field event.Field
 	paths []path
@@ -67,7 +71,7 @@ func (s *source) fill(n *Normaliser, doc *fastjson.Value) {
 		r := &s.rows[i]
 		c := cell{n, r.field}
 		for _, p := range r.paths {
-			if c.value(doc.Get(p...)) {
+			if c.filled() || c.value(doc.Get(p...)) {
 				break
 			}
 		}
@@ -84,17 +88,7 @@ type cell struct {
 }
 
 // filled reports whether the column has a value.
-func (c *cell) filled() bool {
-	if c.n.e.Values[c.field].Kind != event.None {
-		return true
-	}
-	for i := len(c.n.texts) - 1; i >= 0; i-- {
-		if c.n.texts[i].field == c.field {
-			return true
-		}
-	}
-	return false
-}
+func (c *cell) filled() bool { return c.n.filled[c.field] }
 
 // value gives the column a JSON value, as far as it can be one of the column's
 // kind, and reports whether it could. Null is no value.
@@ -108,19 +102,20 @@ func (c *cell) value(v *fastjson.Value) bool {
 	case event.Int:
 		n, ok := integer(v)
 		if ok {
-			c.n.e.SetInt(c.field, n)
+			c.integer(n)
 		}
 		return ok
 	case event.Float:
 		x, err := strconv.ParseFloat(word(v), 64)
 		if err == nil {
+			c.n.filled[c.field] = true
 			c.n.e.SetFloat(c.field, x)
 		}
 		return err == nil
 	case event.Bool:
 		b, err := strconv.ParseBool(strings.ToLower(word(v)))
 		if err == nil {
-			c.n.e.SetBool(c.field, b)
+			c.boolean(b)
 		}
 		return err == nil
 	}
@@ -190,6 +185,7 @@ func (c *cell) str(s string) {
 // own says that the end of buf is the column's text.
 func (c *cell) own(from int) {
 	c.n.texts = append(c.n.texts, span{c.field, from, len(c.n.buf)})
+	c.n.filled[c.field] = true
 }
 
 // add appends to the column's text, which must have been begun last.
@@ -202,10 +198,19 @@ func (c *cell) add(b []byte) {
 }
 
 // constant gives the column a string that is not copied.
-func (c *cell) constant(s string) { c.n.e.SetText(c.field, s) }
+func (c *cell) constant(s string) {
+	c.n.filled[c.field] = true
+	c.n.e.SetText(c.field, s)
+}
 
 // integer gives an integer column its value.
-func (c *cell) integer(n int64) { c.n.e.SetInt(c.field, n) }
+func (c *cell) integer(n int64) {
+	c.n.filled[c.field] = true
+	c.n.e.SetInt(c.field, n)
+}
 
 // boolean gives a boolean column its value.
-func (c *cell) boolean(b bool) { c.n.e.SetBool(c.field, b) }
+func (c *cell) boolean(b bool) {
+	c.n.filled[c.field] = true
+	c.n.e.SetBool(c.field, b)
+}

@@ -1,0 +1,484 @@
+package normalise
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fastjson"
+
+	"gatehouse/internal/event"
+)
+
+// This file has what the tables of endpoint_sources.go are made of.
+
+// clockFunc reads the time of a record.
+type clockFunc func(doc *fastjson.Value) (time.Time, bool)
+
+// sensor makes a table. argv gives the arguments, where the record has them.
+func sensor(format, vendor, product string, c endpointClock, argv func(*fastjson.Value) []string, rows ...row) source {
+	all := append([]row(nil), rows...)
+	if vendor != "" {
+		all = append(all, always(event.MetadataVendor, vendor))
+	}
+	if product != "" {
+		all = append(all, always(event.MetadataProduct, product))
+	}
+	all = append(all,
+		by(event.Application, func(_ *fastjson.Value, c *cell) {
+			if image, ok := c.n.text(event.BaseImage); ok {
+				c.str(image[strings.LastIndexAny(image, `/\`)+1:])
+			}
+		}),
+		by(event.CLIService, cliColumns(argv)),
+	)
+	return source{format: format, index: endpointIndex, time: c.paths, clock: c.read, rows: all}
+}
+
+// withID gives a table the key of its own records.
+func (s source) withID(kind string, names ...string) source {
+	s.id = append(s.id, keyRow{kind, paths(names...)})
+	return s
+}
+
+// ofStarts gives a table the key of a process for those records that tell the
+// start of one, since they come in several exports. Other records must not have
+// it: a process does many things in a millisecond.
+func (s source) ofStarts(starts func(*fastjson.Value) bool) source {
+	s.starts = starts
+	return s
+}
+
+// processKey appends what makes a start of a process itself, and reports
+// whether all of it is there. Exports round times, so milliseconds count.
+func (n *Normaliser) processKey() bool {
+	host, ok1 := n.text(event.DeviceHostname)
+	line, ok2 := n.text(event.CommandLine)
+	pid := n.e.Values[event.PID]
+	if !ok1 || !ok2 || pid.Kind != event.Int {
+		return false
+	}
+	n.buf = append(n.buf, "process\x00"...)
+	n.buf = binary.BigEndian.AppendUint64(n.buf, uint64(n.e.Time.UnixMilli()))
+	n.buf = binary.BigEndian.AppendUint64(n.buf, uint64(pid.N))
+	n.buf = binary.BigEndian.AppendUint32(n.buf, uint32(len(host)))
+	n.buf = append(append(n.buf, host...), line...)
+	return true
+}
+
+// cliColumns fills in both columns of the AWS CLI.
+func cliColumns(argv func(*fastjson.Value) []string) func(*fastjson.Value, *cell) {
+	return func(doc *fastjson.Value, c *cell) {
+		line, ok := c.n.text(event.CommandLine)
+		if !ok || !mentionsCLI(line) {
+			return
+		}
+		var args []string
+		if argv != nil {
+			args = argv(doc)
+		}
+		service, verb, ok := CLI(line, args)
+		if !ok {
+			return
+		}
+		c.str(service)
+		if verb != "" {
+			(&cell{c.n, event.CLIVerb}).str(verb)
+		}
+	}
+}
+
+// endpointClock is where a source has its time. The paths are tried in their
+// order until one of them is a time.
+type endpointClock struct {
+	paths []path
+	read  clockFunc
+}
+
+func clock(names ...string) endpointClock {
+	ways := waysOf(names)
+	return endpointClock{ways, func(doc *fastjson.Value) (time.Time, bool) {
+		for _, w := range ways {
+			if v := doc.Get(w...); v != nil {
+				if t, ok := Time(v); ok {
+					return t, true
+				}
+			}
+		}
+		return time.Time{}, false
+	}}
+}
+
+// waysOf gives the paths of names: a name that has a dot may be a member's
+// whole name, or members in one another.
+func waysOf(names []string) []path {
+	var ways []path
+	for _, n := range names {
+		if strings.Contains(n, ".") {
+			ways = append(ways, path{n})
+		}
+		ways = append(ways, strings.Split(n, "."))
+	}
+	return ways
+}
+
+// one makes a row of the first of the names that has something to say.
+func one(f event.Field, names ...string) row {
+	ways := waysOf(names)
+	return by(f, func(doc *fastjson.Value, c *cell) { c.first(doc, ways) })
+}
+
+// oneOf is one for another value than the record.
+func (c *cell) oneOf(v *fastjson.Value, names ...string) {
+	if v == nil {
+		return
+	}
+	for _, n := range names {
+		if c.said(v.Get(n)) || strings.Contains(n, ".") && c.said(v.Get(strings.Split(n, ".")...)) {
+			return
+		}
+	}
+}
+
+func (c *cell) first(v *fastjson.Value, ways []path) {
+	for _, w := range ways {
+		if c.said(v.Get(w...)) {
+			return
+		}
+	}
+}
+
+// said gives the column a value unless it only says that there is none. Of a
+// list the first element counts.
+func (c *cell) said(v *fastjson.Value) bool {
+	if v != nil && v.Type() == fastjson.TypeArray {
+		v = v.Get("0")
+	}
+	if isNothing(v) {
+		return false
+	}
+	if event.Columns[c.field].Kind == event.Int && v.Type() == fastjson.TypeString {
+		n, err := strconv.ParseInt(word(v), 0, 64) // 0x1a2c too
+		if err == nil {
+			c.integer(n)
+			return true
+		}
+	}
+	return c.value(v)
+}
+
+// isNothing knows the ways in which sensors write that they do not know.
+func isNothing(v *fastjson.Value) bool {
+	if v == nil || v.Type() == fastjson.TypeNull {
+		return true
+	}
+	if v.Type() != fastjson.TypeString {
+		return false
+	}
+	switch b, _ := v.StringBytes(); string(b) {
+	case "", "-", "-1", "<NA>", "(null)", "unset", "?", "4294967295":
+		return true
+	}
+	return false
+}
+
+// arguments gives the list, or the object of numbered members, at a path.
+func arguments(name string) func(*fastjson.Value) []string {
+	way := strings.Split(name, ".")
+	return func(doc *fastjson.Value) []string { return listOf(doc.Get(way...)) }
+}
+
+func listOf(v *fastjson.Value) []string {
+	if v == nil {
+		return nil
+	}
+	if o, err := v.Object(); err == nil {
+		list := make([]string, 0, o.Len())
+		for i := 0; i <= o.Len(); i++ { // Jamf counts from 1, or from 0
+			if a := o.Get(strconv.Itoa(i)); a != nil {
+				list = append(list, str(a))
+			}
+		}
+		return list
+	}
+	a, _ := v.Array()
+	list := make([]string, 0, len(a))
+	for _, v := range a {
+		list = append(list, str(v))
+	}
+	return list
+}
+
+// str is the text of a string, or the JSON of another value.
+func str(v *fastjson.Value) string {
+	if v == nil {
+		return ""
+	}
+	if b, err := v.StringBytes(); err == nil {
+		return string(b)
+	}
+	return string(v.MarshalTo(nil))
+}
+
+// joined renders arguments with sep between them; a text stays as it is.
+func joined(sep string, names ...string) func(*fastjson.Value, *cell) {
+	ways := waysOf(names)
+	return func(doc *fastjson.Value, c *cell) {
+		for _, w := range ways {
+			v := doc.Get(w...)
+			switch {
+			case isNothing(v):
+				continue
+			case v.Type() != fastjson.TypeArray && v.Type() != fastjson.TypeObject:
+				c.value(v)
+				return
+			}
+			if list := listOf(v); len(list) > 0 {
+				c.str(strings.Join(list, sep))
+				return
+			}
+		}
+	}
+}
+
+// domainUser gives DOMAIN\name, as Windows does, or the name alone.
+func domainUser(domain string, names ...string) func(*fastjson.Value, *cell) {
+	way, ways := strings.Split(domain, "."), waysOf(names)
+	return func(doc *fastjson.Value, c *cell) {
+		for _, w := range ways {
+			name := doc.Get(w...)
+			if isNothing(name) {
+				continue
+			}
+			if d := doc.Get(way...); !isNothing(d) && !strings.Contains(str(name), `\`) {
+				c.str(str(d) + `\` + str(name))
+			} else {
+				c.value(name)
+			}
+			return
+		}
+	}
+}
+
+func defenderUser(doc *fastjson.Value, c *cell) {
+	if p := doc.Get("properties"); p != nil {
+		doc = p
+	}
+	domainUser("AccountDomain", "AccountName", "AccountUpn")(doc, c)
+}
+
+// jamfClock adds Jamf's milliseconds to its seconds.
+var jamfClock = endpointClock{paths("header.time_seconds_epoch"), func(doc *fastjson.Value) (time.Time, bool) {
+	h := doc.Get("header")
+	t, ok := Time(orNull(h.Get("time_seconds_epoch")))
+	return t.Add(time.Duration(h.GetInt("time_milliseconds_offset")) * time.Millisecond), ok
+}}
+
+var null = fastjson.MustParse("null")
+
+func orNull(v *fastjson.Value) *fastjson.Value {
+	if v == nil {
+		return null
+	}
+	return v
+}
+
+// jamfSpawned reads a column of a process. A spawn is told by the parent, which
+// is its subject, and anything else by the process itself: the first name is
+// for a spawn, the others are for the rest.
+func jamfSpawned(spawn string, others ...string) func(*fastjson.Value, *cell) {
+	return func(doc *fastjson.Value, c *cell) {
+		if isSpawn(doc) {
+			c.oneOf(doc, spawn)
+			return
+		}
+		c.oneOf(doc, others...)
+	}
+}
+
+func isSpawn(doc *fastjson.Value) bool {
+	return string(doc.GetStringBytes("header", "event_name")) == "AUE_POSIX_SPAWN" && doc.Exists("arguments", "child_PID")
+}
+
+// jamfImage is the program. The path of a spawn is now and then that of a file
+// it was given.
+func jamfImage(doc *fastjson.Value, c *cell) {
+	if !isSpawn(doc) {
+		c.oneOf(doc, "subject.process_name", "path")
+		return
+	}
+	if p := doc.GetStringBytes("path", "0"); len(p) > 0 && !strings.HasPrefix(string(p), "/dev/") {
+		c.text(p)
+		return
+	}
+	if argv := listOf(doc.Get("exec_args", "args")); len(argv) > 0 {
+		c.str(argv[0])
+	}
+}
+
+func jamfSuccess(doc *fastjson.Value, c *cell) {
+	if v := doc.Get("return", "error"); v != nil {
+		c.boolean(v.GetInt() == 0)
+	}
+}
+
+func jamfAlert(doc *fastjson.Value) *fastjson.Value {
+	if in := doc.Get("input"); in != nil {
+		return in
+	}
+	return doc
+}
+
+var jamfAlertClock = clock("input.match.event.timestamp", "match.event.timestamp", "input.timestamp", "timestamp")
+
+// jamfProcess is the process that an alert is about: the one that its event
+// names, or the first.
+func jamfProcess(doc *fastjson.Value) *fastjson.Value {
+	a := jamfAlert(doc)
+	return orNull(processByID(a, a.Get("match", "event", "pid"), a.Get("related", "processes", "0")))
+}
+
+func jamfParent(doc *fastjson.Value) *fastjson.Value {
+	return orNull(processByID(jamfAlert(doc), jamfProcess(doc).Get("ppid"), nil))
+}
+
+func processByID(alert, pid, other *fastjson.Value) *fastjson.Value {
+	if pid != nil {
+		for _, p := range alert.GetArray("related", "processes") {
+			if p.Exists("pid") && p.GetInt64("pid") == pid.GetInt64() {
+				return p
+			}
+		}
+	}
+	return other
+}
+
+func inProcess(names ...string) func(*fastjson.Value, *cell) {
+	return func(doc *fastjson.Value, c *cell) { c.oneOf(jamfProcess(doc), names...) }
+}
+
+// jamfUser finds the name of the process's user id.
+func jamfUser(doc *fastjson.Value, c *cell) {
+	uid := jamfProcess(doc).Get("uid")
+	for _, u := range jamfAlert(doc).GetArray("related", "users") {
+		if uid == nil || u.GetInt64("uid") == uid.GetInt64() {
+			c.said(u.Get("name"))
+			return
+		}
+	}
+	c.said(uid)
+}
+
+// auditUser is who logged in, even if it is root who acts now: by name, where
+// auditd looked it up.
+func auditUser(doc *fastjson.Value, c *cell) {
+	for _, line := range []string{"syscall", "user_cmd"} {
+		c.oneOf(doc.Get(line), "auid_name", "auid", "uid_name", "uid")
+		if c.filled() {
+			return
+		}
+	}
+}
+
+func auditSuccess(doc *fastjson.Value, c *cell) {
+	switch string(doc.GetStringBytes("syscall", "success")) {
+	case "yes":
+		c.boolean(true)
+	case "no":
+		c.boolean(false)
+	}
+}
+
+// osqueryCommandLine passes rows that went away: their process was told of when
+// it came.
+func osqueryCommandLine(doc *fastjson.Value, c *cell) {
+	if string(doc.GetStringBytes("action")) != "removed" {
+		c.oneOf(doc, "columns.cmdline")
+	}
+}
+
+// crowdStrikeImage puts together what a detection has apart: folder and file.
+func crowdStrikeImage(doc *fastjson.Value, c *cell) {
+	e := doc.Get("event")
+	if e == nil {
+		e = doc
+	}
+	folder, file := e.GetStringBytes("FilePath"), e.GetStringBytes("FileName")
+	if len(folder) == 0 || bytes.HasSuffix(folder, file) {
+		c.oneOf(e, "FilePath", "FileName")
+		return
+	}
+	c.str(strings.TrimRight(string(folder), `\/`) + `\` + string(file))
+}
+
+// carbonBlackChild reads a column of an event that a process told of its
+// child, in which the process itself is the parent: the first name is for
+// those, the others are for the rest.
+func carbonBlackChild(child string, others ...string) func(*fastjson.Value, *cell) {
+	return func(doc *fastjson.Value, c *cell) {
+		if !isNothing(doc.Get("target_cmdline")) || !isNothing(doc.Get("childproc_name")) {
+			c.oneOf(doc, child)
+			return
+		}
+		c.oneOf(doc, others...)
+	}
+}
+
+// field reads Falco's output fields, whose names have dots.
+func field(f event.Field, names ...string) row {
+	return by(f, func(doc *fastjson.Value, c *cell) {
+		fields := doc.Get("output_fields")
+		for _, n := range names {
+			if c.said(fields.Get(n)) {
+				return
+			}
+		}
+	})
+}
+
+// falcoClock knows both of Falco's outputs: text, and that of gRPC.
+var falcoClock = endpointClock{paths("time"), func(doc *fastjson.Value) (time.Time, bool) {
+	v := orNull(doc.Get("time"))
+	if s := v.GetInt64("seconds"); s > 0 && s < math.MaxInt32 {
+		return time.Unix(s, v.GetInt64("nanos")).UTC(), true
+	}
+	if t, ok := Time(v); ok {
+		return t, true
+	}
+	return Time(orNull(doc.Get("output_fields", "evt.time")))
+}}
+
+// ocsf reads OCSF's process, which is at the top of activity and in the
+// evidence of a finding.
+func ocsf(f event.Field, names ...string) row {
+	return by(f, func(doc *fastjson.Value, c *cell) { c.oneOf(ocsfProcess(doc), names...) })
+}
+
+func ocsfProcess(doc *fastjson.Value) *fastjson.Value {
+	if p := doc.Get("process"); p != nil {
+		return p
+	}
+	if p := doc.Get("evidences", "0", "process"); p != nil {
+		return p
+	}
+	return doc.Get("actor", "process")
+}
+
+// ocsfParent reads the parent: the process's own word for it, or else who
+// acted.
+func ocsfParent(names ...string) func(*fastjson.Value, *cell) {
+	return func(doc *fastjson.Value, c *cell) {
+		p := ocsfProcess(doc)
+		if p == nil {
+			return
+		}
+		if parent := p.Get("parent_process"); parent != nil {
+			c.oneOf(parent, names...)
+		} else if actor := doc.Get("actor", "process"); actor != p {
+			c.oneOf(actor, names...)
+		}
+	}
+}
