@@ -333,9 +333,16 @@ func substitute(e *core.Expr, m map[string]*core.Expr) (*core.Expr, bool) {
 	return &changed, all
 }
 
-// filter keeps the rows for which the predicate holds. It goes as far down as
-// it can, into the scan at best, where an engine may skip files by it.
+// filter keeps the rows for which the predicate holds. Each of its conditions
+// goes as far down as it can, into the scan at best, where an engine may skip
+// files by it.
 func (b *builder) filter(pred *core.Expr) {
+	if pred.Op == core.And {
+		for _, p := range pred.Args {
+			b.filter(p)
+		}
+		return
+	}
 	if p, ok := sink(b.plan, pred); ok {
 		b.plan = p
 		return
@@ -414,4 +421,32 @@ func (b *builder) sort(keys ...core.Key) {
 // limit keeps the first n rows.
 func (b *builder) limit(n int64) {
 	b.plan = &core.Limit{In: &core.Sort{In: b.plan, Keys: b.order}, N: min(n, math.MaxInt32)}
+}
+
+// window adds a column that is computed over the rows around each, and returns
+// how to read it. No name of the query means it.
+func (b *builder) window(w *core.Window) *core.Expr {
+	var have []core.Named
+	for _, c := range b.plan.Cols() {
+		have = append(have, core.Named{Name: c.Name})
+	}
+	b.names++
+	w.In, w.Name = b.plan, unique(fmt.Sprintf("%s%d", hiddenPrefix, b.names), have)
+	b.plan = w
+	b.hidden = append(b.hidden, core.Col{Name: w.Name, Type: w.Type()})
+	return core.C(w.Name, w.Type())
+}
+
+// only makes rows of new columns and nothing else, as an aggregate does. Their
+// order is that of all columns, from the left.
+func (b *builder) only(list []assign) {
+	var out []core.Named
+	b.cols, b.hidden, b.shown, b.order = nil, nil, nil, nil
+	for _, a := range list {
+		n := core.Named{Name: unique(a.name, out), Expr: a.expr}
+		out = append(out, n)
+		b.have(a.name, core.Col{Name: n.Name, Type: n.Expr.Type})
+		b.order = append(b.order, core.Key{Expr: core.C(n.Name, n.Expr.Type)})
+	}
+	b.plan, b.raw, b.fixed, b.chain = &core.Project{In: b.plan, Out: out}, false, 0, nil
 }

@@ -25,6 +25,11 @@ var Operators = []*Operator{
 	&aliasOp,
 	&aggregateOp,
 	&parseRegexOp,
+	&timesliceOp,
+	&transactionOp,
+	&fieldsOp,
+	&sortOp,
+	&limitOp,
 }
 
 // table is what a builder knows of the language. It is a value so that operators
