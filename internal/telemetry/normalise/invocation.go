@@ -41,32 +41,31 @@ var invocationRows = []row{
 	by(event.GuardrailAction, guardrailAction),
 }
 
-// gateway is the table of our own calls: the shape of the invocation log, and
-// under "gatehouse" what only we know. A seed's hunt for the collector of the
-// log finds them too.
+// gateway is the table of our own calls. Their records have the members of
+// CloudTrail and of the invocation log both, and under "gateway" what only we
+// know. A seed's hunt for the collector of the log finds them too.
 var gateway = source{
 	format:    "gateway",
 	collector: invocation.collector,
 	index:     "sec_record_audit",
-	time:      paths("gatehouse.time", "timestamp"),
-	id:        []keyRow{callKey, {"gateway", paths("gatehouse.call_id")}},
+	time:      paths("gateway.time", "timestamp"),
+	id:        []keyRow{callKey, {"gateway", paths("gateway.callId")}},
 	rows: append([]row{
-		at(event.CallID, "gatehouse.call_id"),
-		at(event.Outcome, "gatehouse.outcome"),
-		at(event.RefusedBy, "gatehouse.refused_by"),
-		at(event.Team, "gatehouse.team"),
-		at(event.CostNanoUSD, "gatehouse.cost_nano_usd"),
-		at(event.ErrorMessage, "gatehouse.message"),
-		at(event.SourceIPAddress, "gatehouse.ip"),
-		addressBy("gatehouse.ip"),
-		at(event.Country, "gatehouse.country"),
-		at(event.UserAgent, "gatehouse.user_agent"),
-		at(event.HTTPUserAgent, "gatehouse.user_agent"),
-		at(event.IdentityAccessKeyID, "gatehouse.key"),
-		at(event.IdentityUserName, "gatehouse.user"),
-		at(event.IdentityPrincipalID, "gatehouse.user_id"),
-		at(event.IdentityAccountID, "accountId"),
-		at(event.BearerToken, "gatehouse.bearer_token"),
+		at(event.CallID, "gateway.callId"),
+		at(event.Outcome, "gateway.outcome"),
+		at(event.RefusedBy, "gateway.refusedBy", "gateway.reason"),
+		at(event.Team, "gateway.team"),
+		at(event.CostNanoUSD, "gateway.costNanoUsd"),
+		at(event.Country, "gateway.country"),
+		at(event.InferenceRegion, "inferenceRegion", "additionalEventData.inferenceRegion"),
+		at(event.BearerToken, "additionalEventData.callWithBearerToken"),
+		at(event.Action, "eventName"),
+		at(event.CloudRegion, "awsRegion"),
+		at(event.UserUsername, "userIdentity.arn"),
+		addressBy("sourceIPAddress"),
+		at(event.HTTPUserAgent, "userAgent"),
+		modelBy("gateway.model"),
+		by(event.Resource, trailResource),
 		by(event.ViaGateway, func(_ *fastjson.Value, c *cell) { c.boolean(true) }),
 	}, invocationRows...),
 }

@@ -36,6 +36,11 @@ var awsFormats = []format{
 	{match: both("preview", "result"), unwrap: into("result")}, // Splunk's export
 	{match: hasOriginal, unwrap: func(s *scanner, v *fastjson.Value, d int) error { return s.inside(v.Get("event", "original"), d) }},
 
+	// CloudWatch's replies and streams.
+	{match: listMember("MetricDataResults"), unwrap: unwrapMetricData},
+	{match: listMember("Datapoints"), unwrap: unwrapStatistics},
+	{match: isMetricStream, unwrap: unwrapMetricStream},
+
 	// Envelopes around lists. Large ones are streamed before they come here.
 	{match: listMember("Records"), unwrap: list("Records")},
 	{match: listMember("records"), unwrap: list("records")},
@@ -46,9 +51,6 @@ var awsFormats = []format{
 	{match: listMember("auditEvents"), unwrap: list("auditEvents")},
 	{match: listMember("Messages"), unwrap: list("Messages")},
 	{match: isHits, unwrap: func(s *scanner, v *fastjson.Value, d int) error { return s.each(v.Get("hits", "hits"), d) }},
-	{match: listMember("MetricDataResults"), unwrap: unwrapMetricData},
-	{match: listMember("Datapoints"), unwrap: unwrapStatistics},
-	{match: isMetricStream, unwrap: unwrapMetricStream},
 
 	// Records in another spelling, which are put back into their own.
 	{match: isRowCells, unwrap: unwrapRowCells},
@@ -92,9 +94,11 @@ func trailStrand(v *fastjson.Value) event.Strand {
 	return event.Management
 }
 
-// isGateway takes records of our own gateway: the shape of the invocation log
-// with what only a gateway knows beside it.
-func isGateway(v *fastjson.Value) bool { return objectMember("gatehouse")(v) }
+// isGateway takes records of our own gateway: the members of CloudTrail and of
+// the invocation log, and what only a gateway knows in a member of its own.
+func isGateway(v *fastjson.Value) bool {
+	return has(v, "gateway", "timestamp") && v.Get("gateway", "callId") != nil
+}
 
 func isInvocation(v *fastjson.Value) bool {
 	return has(v, "schemaType") && is(v, "schemaType", "ModelInvocationLog") ||

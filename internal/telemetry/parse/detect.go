@@ -169,7 +169,7 @@ func (s *scanner) skip() error {
 // archive of such.
 func (s *scanner) insideBytes(b []byte, depth int) error {
 	t := bytes.TrimSpace(b)
-	if len(t) > 0 && (t[0] == '{' || t[0] == '[') && check(t) != errJSON {
+	if len(t) > 0 && (t[0] == '{' || t[0] == '[') && !errors.Is(check(t), errJSON) {
 		return s.insideText(t, depth)
 	}
 	if depth > maxEnvelopes {

@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,7 +17,7 @@ import (
 const maxDepth = 299
 
 var (
-	errJSON = errors.New("not JSON")
+	errJSON = errors.New("no JSON")
 	errDeep = errors.New("nested deeper than 299")
 	errMend = errors.New("to be mended") // JSON, but for texts or numbers in it
 )
@@ -29,10 +30,10 @@ func check(b []byte) error {
 	err := c.value(0)
 	c.space()
 	switch {
+	case err == errJSON || err == nil && c.i < len(b):
+		return fmt.Errorf("%w from byte %d on", errJSON, c.i)
 	case err != nil:
 		return err
-	case c.i < len(b):
-		return errJSON
 	case !utf8.Valid(b):
 		return errMend
 	}
