@@ -28,7 +28,7 @@ func CLI(commandLine string, argv []string) (service, verb string, ok bool) {
 	var c cliCall
 	switch {
 	case len(argv) > 0:
-		if slices.ContainsFunc(argv, mentionsCLI) {
+		if slices.ContainsFunc(argv, mentionsCLI[string]) {
 			c.command(argv[:min(len(argv), cliMaxWords)], 0)
 		}
 	case mentionsCLI(commandLine):
@@ -39,16 +39,22 @@ func CLI(commandLine string, argv []string) (service, verb string, ok bool) {
 
 // mentionsCLI costs nothing and turns most command lines away. A PowerShell
 // may hide the rest in base64.
-func mentionsCLI(s string) bool {
+func mentionsCLI[T string | []byte](s T) bool {
 	s = s[:min(len(s), cliMaxLine)]
 	return containsFold(s, "aws") || containsFold(s, "powershell") || containsFold(s, "pwsh")
 }
 
-func containsFold(s, lower string) bool {
+// containsFold reports whether s contains lower in any case. lower has letters
+// only.
+func containsFold[T string | []byte](s T, lower string) bool {
+next:
 	for i := 0; i+len(lower) <= len(s); i++ {
-		if s[i]|0x20 == lower[0] && strings.EqualFold(s[i:i+len(lower)], lower) {
-			return true
+		for j := range len(lower) {
+			if s[i+j]|0x20 != lower[j] {
+				continue next
+			}
 		}
+		return true
 	}
 	return false
 }

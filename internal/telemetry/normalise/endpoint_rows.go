@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"gatehouse/internal/event"
+	"gatehouse/internal/telemetry/value"
 )
 
 // This file has what the tables of endpoint_sources.go are made of.
@@ -29,8 +30,8 @@ func sensor(format, vendor, product string, c endpointClock, argv func(*fastjson
 	}
 	all = append(all,
 		by(event.Application, func(_ *fastjson.Value, c *cell) {
-			if image, ok := c.n.text(event.BaseImage); ok {
-				c.str(image[strings.LastIndexAny(image, `/\`)+1:])
+			if image := c.n.bytesOf(event.BaseImage); len(image) > 0 {
+				c.text(image[bytes.LastIndexAny(image, `/\`)+1:])
 			}
 		}),
 		by(event.CLIService, cliColumns(argv)),
@@ -55,10 +56,8 @@ func (s source) ofStarts(starts func(*fastjson.Value) bool) source {
 // processKey appends what makes a start of a process itself, and reports
 // whether all of it is there. Exports round times, so milliseconds count.
 func (n *Normaliser) processKey() bool {
-	host, ok1 := n.text(event.DeviceHostname)
-	line, ok2 := n.text(event.CommandLine)
-	pid := n.e.Values[event.PID]
-	if !ok1 || !ok2 || pid.Kind != event.Int {
+	host, line, pid := n.bytesOf(event.DeviceHostname), n.bytesOf(event.CommandLine), n.e.Values[event.PID]
+	if len(host) == 0 || len(line) == 0 || pid.Kind != event.Int {
 		return false
 	}
 	n.buf = append(n.buf, "process\x00"...)
@@ -69,18 +68,29 @@ func (n *Normaliser) processKey() bool {
 	return true
 }
 
+// bytesOf is the text of a column that was copied from the record, before
+// settle; nil when there is none.
+func (n *Normaliser) bytesOf(f event.Field) []byte {
+	for _, t := range n.texts {
+		if t.field == f {
+			return n.buf[t.from:t.to]
+		}
+	}
+	return nil
+}
+
 // cliColumns fills in both columns of the AWS CLI.
 func cliColumns(argv func(*fastjson.Value) []string) func(*fastjson.Value, *cell) {
 	return func(doc *fastjson.Value, c *cell) {
-		line, ok := c.n.text(event.CommandLine)
-		if !ok || !mentionsCLI(line) {
+		line := c.n.bytesOf(event.CommandLine)
+		if !mentionsCLI(line) {
 			return
 		}
 		var args []string
 		if argv != nil {
 			args = argv(doc)
 		}
-		service, verb, ok := CLI(line, args)
+		service, verb, ok := CLI(string(line), args)
 		if !ok {
 			return
 		}
@@ -191,25 +201,32 @@ func arguments(name string) func(*fastjson.Value) []string {
 	return func(doc *fastjson.Value) []string { return listOf(doc.Get(way...)) }
 }
 
-func listOf(v *fastjson.Value) []string {
+func listOf(v *fastjson.Value) (list []string) {
+	eachArgument(v, func(a *fastjson.Value) { list = append(list, str(a)) })
+	return list
+}
+
+// maxNumbered bounds an object of arguments.
+const maxNumbered = 4096
+
+// eachArgument calls f for each argument of a list, or of an object that
+// numbers them from 0 or, as Jamf's does, from 1.
+func eachArgument(v *fastjson.Value, f func(*fastjson.Value)) {
 	if v == nil {
-		return nil
+		return
 	}
 	if o, err := v.Object(); err == nil {
-		list := make([]string, 0, o.Len())
-		for i := 0; i <= o.Len(); i++ { // Jamf counts from 1, or from 0
+		for i := 0; i <= o.Len() && o.Len() <= maxNumbered; i++ { // Get walks all members
 			if a := o.Get(strconv.Itoa(i)); a != nil {
-				list = append(list, str(a))
+				f(a)
 			}
 		}
-		return list
+		return
 	}
-	a, _ := v.Array()
-	list := make([]string, 0, len(a))
-	for _, v := range a {
-		list = append(list, str(v))
+	list, _ := v.Array()
+	for _, a := range list {
+		f(a)
 	}
-	return list
 }
 
 // str is the text of a string, or the JSON of another value.
@@ -220,7 +237,7 @@ func str(v *fastjson.Value) string {
 	if b, err := v.StringBytes(); err == nil {
 		return string(b)
 	}
-	return string(v.MarshalTo(nil))
+	return string(value.Append(nil, v))
 }
 
 // joined renders arguments with sep between them; a text stays as it is.
@@ -236,12 +253,31 @@ func joined(sep string, names ...string) func(*fastjson.Value, *cell) {
 				c.value(v)
 				return
 			}
-			if list := listOf(v); len(list) > 0 {
-				c.str(strings.Join(list, sep))
+			if c.join(v, sep) {
 				return
 			}
 		}
 	}
+}
+
+// join gives the column arguments with sep between them, and reports whether
+// there were any.
+func (c *cell) join(v *fastjson.Value, sep string) bool {
+	from, n := len(c.n.buf), 0
+	eachArgument(v, func(a *fastjson.Value) {
+		if n++; n > 1 {
+			c.n.buf = append(c.n.buf, sep...)
+		}
+		if b, err := a.StringBytes(); err == nil {
+			c.n.buf = append(c.n.buf, b...)
+		} else {
+			c.n.buf = value.Append(c.n.buf, a)
+		}
+	})
+	if n > 0 {
+		c.own(from)
+	}
+	return n > 0
 }
 
 // domainUser gives DOMAIN\name, as Windows does, or the name alone.
@@ -263,11 +299,13 @@ func domainUser(domain string, names ...string) func(*fastjson.Value, *cell) {
 	}
 }
 
+var defenderAccount = domainUser("AccountDomain", "AccountName", "AccountUpn")
+
 func defenderUser(doc *fastjson.Value, c *cell) {
 	if p := doc.Get("properties"); p != nil {
 		doc = p
 	}
-	domainUser("AccountDomain", "AccountName", "AccountUpn")(doc, c)
+	defenderAccount(doc, c)
 }
 
 // jamfClock adds Jamf's milliseconds to its seconds.

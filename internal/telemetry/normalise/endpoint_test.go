@@ -2,6 +2,7 @@ package normalise_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -168,6 +169,56 @@ func TestEndpointTimes(t *testing.T) {
 	}
 }
 
+// TestEndpointShapes: a member of another type than its sensor gives it breaks
+// nothing. Every member of every sample takes every type once.
+func TestEndpointShapes(t *testing.T) {
+	files, _ := filepath.Glob("testdata/endpoint/*.json")
+	n := normalise.New(normalise.Options{})
+	var e event.Event
+	tried := 0
+	for _, file := range files {
+		b, _ := os.ReadFile(file)
+		for line := range bytes.Lines(b) {
+			var doc any
+			if err := json.Unmarshal(line, &doc); err != nil {
+				t.Fatal(err)
+			}
+			misshape(doc, func() {
+				text, _ := json.Marshal(doc)
+				parse.Scan(bytes.NewReader(text), parse.Options{}, func(r *event.Raw) error {
+					n.Event(r, &e)
+					normalise.AppendProcessActivity(nil, &e, r.Doc)
+					tried++
+					return nil
+				}, func(event.Problem) {})
+			})
+		}
+	}
+	if tried < 1000 {
+		t.Errorf("%d shapes", tried)
+	}
+}
+
+// misshape gives each member of v a value of each type in turn, and calls f.
+func misshape(v any, f func()) {
+	odd := []any{nil, true, -7.5, "", "x", []any{}, []any{map[string]any{}}, map[string]any{}, map[string]any{"0": nil}}
+	switch v := v.(type) {
+	case map[string]any:
+		for k, old := range v {
+			for _, o := range odd {
+				v[k] = o
+				f()
+			}
+			v[k] = old
+			misshape(old, f)
+		}
+	case []any:
+		for _, old := range v {
+			misshape(old, f)
+		}
+	}
+}
+
 // FuzzEndpointSources: no record breaks a table, whatever its members hold.
 func FuzzEndpointSources(f *testing.F) {
 	files, _ := filepath.Glob("testdata/endpoint/*.*")
@@ -186,4 +237,25 @@ func FuzzEndpointSources(f *testing.F) {
 			return nil
 		}, func(event.Problem) {})
 	})
+}
+
+// TestEndpointAllocations: what an ordinary process costs beyond the memory
+// that is reused. (A call of the AWS CLI, which is rare, costs its words too.)
+func TestEndpointAllocations(t *testing.T) {
+	for _, in := range []string{
+		`{"exec_args":{"args":{"1":"ls","2":"-l"},"args_compiled":"ls,-l"},"exec_chain_child":{"parent_path":"/bin/zsh","parent_pid":1},"header":{"event_name":"AUE_EXECVE","time_milliseconds_offset":7,"time_seconds_epoch":1772366400},"host_info":{"host_name":"h"},"return":{"error":0},"subject":{"audit_user_name":"ann","process_id":7,"process_name":"/bin/ls"}}`,
+		`{"event":{"exec":{"args":["ls","-l"],"target":{"ppid":1,"audit_token":{"pid":2,"euid":501},"executable":{"path":"/bin/ls"}}}},"process":{"audit_token":{"pid":2},"executable":{"path":"/bin/zsh"}},"time":"2026-03-01T12:00:01.5Z"}`,
+		`{"Event":{"System":{"Provider":{"#attributes":{"Name":"Microsoft-Windows-Sysmon"}},"EventID":1,"Computer":"h"},"EventData":{"UtcTime":"2026-03-01 12:00:07.198","ProcessId":42,"Image":"C:\\x.exe","CommandLine":"x","User":"D\\u","ParentProcessId":"4","ParentImage":"C:\\y.exe"}}}`,
+		`{"event_simpleName":"ProcessRollup2","aid":"0","id":"1","timestamp":"1772366423417","ProcessStartTime":"1772366423.402","ComputerName":"h","UserName":"u","ImageFileName":"x","CommandLine":"x","RawProcessId":"7"}`,
+		`{"name":"p","hostIdentifier":"h","unixTime":1772366417,"action":"added","columns":{"cmdline":"ls","path":"/bin/ls","pid":"8","parent":"7","uid":"1","time":"1772366416"}}`,
+	} {
+		n := normalise.New(normalise.Options{})
+		var e event.Event
+		parse.Scan(strings.NewReader(in), parse.Options{}, func(r *event.Raw) error {
+			if got := testing.AllocsPerRun(100, func() { n.Event(r, &e) }); got > 8 {
+				t.Errorf("%s: %v allocations", r.Format, got)
+			}
+			return nil
+		}, func(p event.Problem) { t.Error(p.Reason, in) })
+	}
 }

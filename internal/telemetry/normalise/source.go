@@ -67,16 +67,17 @@ type keyRow struct {
 var anySource = source{time: paths("time", "timestamp", "eventTime", "@timestamp")}
 
 func (s *source) fill(n *Normaliser, doc *fastjson.Value) {
+	c := &cell{n: n} // one for all rows, since functions get its address
 	for i := range s.rows {
 		r := &s.rows[i]
-		c := cell{n, r.field}
+		c.field = r.field
 		for _, p := range r.paths {
 			if c.filled() || c.value(doc.Get(p...)) {
 				break
 			}
 		}
 		if r.from != nil && !c.filled() {
-			r.from(doc, &c)
+			r.from(doc, c)
 		}
 	}
 }

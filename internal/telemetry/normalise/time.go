@@ -39,6 +39,11 @@ func ParseTime(s string) (time.Time, bool) {
 		}
 		return number(in)
 	}
+	if strings.Trim(s, "0123456789.") == "" {
+		if t, ok := number(s); ok {
+			return t, true
+		}
+	}
 	if t, ok := calendar(s); ok {
 		return t, true
 	}
@@ -60,6 +65,9 @@ func calendar(s string) (time.Time, bool) {
 		return t, true
 	}
 	for _, l := range layouts {
+		if l[4] == '-' && (len(s) < 11 || s[10] != l[10]) {
+			continue // Parse would only make an error of it
+		}
 		if t, err := time.Parse(l, s); err == nil && knownZone(t) {
 			return inRange(t)
 		}

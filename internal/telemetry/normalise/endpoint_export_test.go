@@ -1,0 +1,3 @@
+package normalise
+
+var AppendProcessActivity = appendProcessActivity
