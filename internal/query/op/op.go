@@ -30,6 +30,11 @@ var Operators = []*Operator{
 	&fieldsOp,
 	&sortOp,
 	&limitOp,
+	&topOp,
+	&topkOp,
+	&dedupOp,
+	&parseOp,
+	&jsonOp,
 }
 
 // table is what a builder knows of the language. It is a value so that operators

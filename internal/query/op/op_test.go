@@ -92,8 +92,8 @@ func compiled(src string, env *Env) string {
 	return out
 }
 
-// TestGolden compiles the queries of testdata: each file is a list of queries
-// and, indented below each, what becomes of it. Lines with # are comments.
+// TestGolden compiles the queries of testdata: each line is a query and,
+// indented below it, what becomes of it. Lines with # are comments.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -116,28 +116,18 @@ func TestGolden(t *testing.T) {
 
 // rewrite is the file with the results that the queries have now.
 func rewrite(data string) string {
-	var out, query strings.Builder
-	flush := func() {
-		if query.Len() == 0 {
-			return
-		}
-		for line := range strings.Lines(compiled(strings.TrimSpace(query.String()), env())) {
-			out.WriteString("    " + line)
-		}
-		query.Reset()
-	}
+	var out strings.Builder
 	for line := range strings.Lines(data) {
-		switch {
-		case strings.HasPrefix(line, "    "):
+		if strings.HasPrefix(line, "    ") {
 			continue
-		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#"):
-			flush()
-		default:
-			query.WriteString(line)
 		}
 		out.WriteString(line)
+		if src := strings.TrimSpace(line); src != "" && !strings.HasPrefix(src, "#") {
+			for l := range strings.Lines(compiled(src, env())) {
+				out.WriteString("    " + l)
+			}
+		}
 	}
-	flush()
 	return out.String()
 }
 
