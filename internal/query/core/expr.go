@@ -99,7 +99,7 @@ const (
 	// Leaves.
 	Const    Op = iota // of Type, from S, N or F; Null type: null
 	Column             // Name
-	JSONGet            // (Text doc) Path: text of the value there; null when absent, JSON null, or doc is no JSON. Objects and arrays as JSON text without spaces, numbers as written, true and false. As Type: Int and Float only where the catalogue has seen nothing else.
+	JSONGet            // (Text doc) Path: text of the value there; null when absent, JSON null, or doc is no JSON. Objects and arrays as JSON text without spaces, integers as written, true and false. Of two equal keys the first. A number with a fraction or exponent is as written or in any spelling that reads back as the same Float: back ends differ there. As Type: Int and Float only where the catalogue has seen nothing else.
 	JSONFold           // (Text doc) S: the value at the dotted name whatever its case; exact first. Closures only.
 
 	// Null and choice.
@@ -113,7 +113,7 @@ const (
 	Or  // P (p, q, …)
 	Not // P (p)
 
-	// Comparison. Texts compare by their bytes.
+	// Comparison. Texts compare by their bytes. An Int beside a Float compares as a Float.
 	EqNum  // P (number, number)
 	LtNum  // P
 	LeNum  // P
@@ -127,7 +127,7 @@ const (
 	ToNum   // (Text) Float: [+-]?digits[.digits][e[+-]digits] and nothing around it, |x| finite; else null
 	ToFloat // (Int) Float; (Bool) 1 or 0
 	ToInt   // (Float) Int: towards zero; null beyond ±2^63
-	ToText  // (any) Text: Int in decimal; integral Float below 2^53 as Int; other Float shortest that reads back; Bool true or false; List joined by \n
+	ToText  // (any) Text: Int in decimal; integral Float below 2^53 as Int; other Float with the fewest digits that read back, in decimals from 1e-4 to below 1e16, else as 1.5e-07, 1e+16; Bool true or false; List joined by \n
 
 	// Arithmetic, of Floats. A result that is not finite is null.
 	Add  // (a, b)
@@ -135,7 +135,7 @@ const (
 	Mul  // (a, b)
 	Div  // (a, b): by zero null
 	Mod  // (a, b): sign of a; by zero null
-	Math // S names it: abs ceil floor sqrt cbrt exp expm1 log log10 log1p sin cos tan asin acos atan sinh cosh tanh (x); pow atan2 hypot min max (x, y); round (x, digits), half away from zero
+	Math // S names it: abs ceil floor sqrt cbrt exp expm1 log log10 log1p sin cos tan asin acos atan sinh cosh tanh (x); pow atan2 hypot min max (x, y); round (x, digits), half away from zero, digits cut to a whole number. log is the natural one
 
 	// Text. Positions and lengths count code points.
 	Length    // (Text) Int
@@ -152,12 +152,12 @@ const (
 	MatchRe   // P (Text s) Re: anywhere in s
 	ExtractRe // (Text s) Re, N group: of the first match; null without a match; a group that took no part is ""
 	ReplaceRe // (Text s) Re, Rep: all matches, left to right
-	FindAllRe // (Text s) Re, N group: List of that group in every match, [] without
-	SplitPart // (Text s, Text sep) N: the Nth piece, from 1; null beyond the last
+	FindAllRe // (Text s) Re, N group: List of that group in every match, "" where it took no part; [] without a match
+	SplitPart // (Text s, Text sep) N: the Nth piece, from 1; null beyond the last. A text without sep, or any text for sep "", is one piece
 	Base64Enc // (Text)
 	Base64Dec // (Text): standard or URL alphabet, padded or not; null when it is none or not UTF-8
 	URLEnc    // (Text): all but unreserved as %XX
-	URLDec    // (Text): %XX and + ; bad escapes stay as they are
+	URLDec    // (Text): %XX and + ; bad escapes stay as they are; null when the result is not UTF-8
 	HexEnc    // (Text): lower-case hex of its bytes
 	HexDec    // (Text): null when it is no hex or not UTF-8
 	IntToHex  // (Int): lower-case, two's complement
@@ -174,10 +174,10 @@ const (
 
 	// Addresses.
 	IPv4Num // (Text) Int: dotted quad without leading zeros; else null
-	IsIPv6  // P (Text)
+	IsIPv6  // P (Text): RFC 4291's forms, without a zone
 
 	// Time, in ms since 1970.
-	TimeBucket // (Int ms) N width in ms, Zone: start of the bucket; buckets stand at multiples of the width from local midnight of 1970-01-01, days and weeks at local midnights
+	TimeBucket // (Int ms) N width in ms, Zone: start of the bucket; buckets stand at multiples of the width from local midnight of 1970-01-01, days and weeks at local midnights: with L = ms + offset(ms) rounded down to the width, L - offset(L - offset(ms))
 	FormatTime // (Int ms) S pattern (letters of Java's SimpleDateFormat), Zone
 	ParseTime  // (Text) S pattern, Zone: Int ms, or null
 

@@ -64,7 +64,8 @@ type Agg struct {
 	Order []Key   // First, Last
 }
 
-// AggFn is an aggregate function.
+// AggFn is an aggregate function. A Float that is not finite, and an Int beyond 64
+// bits, is null.
 type AggFn uint8
 
 const (
