@@ -1,0 +1,404 @@
+package sql
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/internal/query/core"
+)
+
+// DuckDB is the dialect of DuckDB 1.5. TRY(x) is null where x would end the
+// statement with an error.
+var DuckDB = Dialect{
+	Name:  "duckdb",
+	Text:  quoteText,
+	Ident: quoteIdent,
+	Types: [...]string{core.Null: "VARCHAR", core.Bool: "BOOLEAN", core.Int: "BIGINT",
+		core.Float: "DOUBLE", core.Text: "VARCHAR", core.List: "VARCHAR[]"},
+	Ops:    duckOps,
+	Math:   duckMath,
+	Aggs:   duckAggs,
+	Wins:   duckWins,
+	Joins:  [...]string{core.Inner: "JOIN", core.Left: "LEFT JOIN", core.Semi: "SEMI JOIN", core.Anti: "ANTI JOIN"},
+	Row:    duckRow,
+	Finite: "CASE WHEN isfinite($1) THEN $1 END",
+	Exact:  "coalesce($1, FALSE)",
+}
+
+var duckOps = map[core.Op]Prim{
+	core.JSONGet: {F: duckJSONGet},
+
+	// A cast also takes spaces, underscores, "inf" and ".5": the expression
+	// does not, and is asked only about texts that were cast.
+	core.ToNum:   {T: `CASE WHEN isfinite(TRY_CAST($1 AS DOUBLE)) AND regexp_full_match($1, '[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?') THEN TRY_CAST($1 AS DOUBLE) END`},
+	core.ToFloat: {T: "CAST($1 AS DOUBLE)"},
+	core.ToInt:   {T: "TRY_CAST(trunc($1) AS BIGINT)"},
+	core.ToText:  {F: duckToText},
+
+	core.Mod:  {T: "($1 % $2)"},
+	core.Math: {},
+
+	core.Length: {T: "length($1)"},
+	core.Lower:  {T: "lower($1)"},
+	core.Upper:  {T: "upper($1)"},
+	core.Trim:   {T: "trim($1, ' ' || chr(9) || chr(10) || chr(13))"},
+	core.Substr: {F: duckSubstr},
+	core.Concat: {F: func(p *Printer, e *core.Expr) (string, error) {
+		args, err := p.values(e.Args)
+		return "(" + strings.Join(args, " || ") + ")", err
+	}},
+	core.Contains:  {T: "contains($1, $2)"},
+	core.HasPrefix: {T: "starts_with($1, $2)"},
+	core.HasSuffix: {T: "suffix($1, $2)"},
+	core.Replace:   {T: "replace($1, $2, $3)"},
+	core.Glob:      {T: `$1 LIKE replace(replace(replace(replace($2, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%') ESCAPE '\'`},
+	core.MatchRe:   {F: duckMatch},
+	core.ExtractRe: {F: duckExtract},
+	core.ReplaceRe: {F: duckReplace},
+	core.FindAllRe: {F: duckFindAll},
+	core.SplitPart: {T: "CASE WHEN $1 <> '' AND $2 <> '' THEN string_split($1, $2)[$N] WHEN $N = 1 AND $2 IS NOT NULL THEN $1 END"},
+
+	core.Base64Enc: {T: "base64(encode($1))"},
+	core.Base64Dec: {T: "TRY(decode(from_base64(translate(rtrim($1, '='), '-_', '+/') || repeat('=', (4 - length(rtrim($1, '=')) % 4) % 4))))"},
+	core.URLEnc:    {T: "url_encode($1)"},
+	core.URLDec:    {T: "TRY(url_decode(replace($1, '+', ' ')))"},
+	core.HexEnc:    {T: "lower(hex($1))"},
+	core.HexDec:    {T: "CASE WHEN length($1) % 2 = 0 THEN TRY(decode(unhex($1))) END"},
+	core.IntToHex:  {T: "lower(to_hex(CAST($1 AS BIGINT)))"},
+	core.HexToInt: {T: "CASE WHEN regexp_full_match($1, '[0-9a-fA-F]{1,16}') THEN CAST(CAST(CAST('0x' || $1 AS UBIGINT) AS HUGEINT) - " +
+		"CASE WHEN length($1) = 16 AND $1 >= '8' THEN 18446744073709551616 ELSE 0 END AS BIGINT) END"},
+	core.Hash: {F: duckHash},
+
+	core.ListHas: {T: "list_contains($1, $2)"},
+	core.ListLen: {T: "len($1)"},
+
+	core.JSONLen: {T: "TRY(CASE WHEN json_type($1) = 'ARRAY' THEN CAST(json_array_length($1) AS BIGINT) END)"},
+	core.JSONHas: {T: `TRY(json_type($1) = 'ARRAY' AND (list_contains(CAST(json_extract($1, '$[*]') AS VARCHAR[]), CAST(to_json($2) AS VARCHAR)) ` +
+		`OR regexp_full_match($2, '-?[0-9].*|true|false') AND list_contains(CAST(json_extract($1, '$[*]') AS VARCHAR[]), $2)))`},
+
+	core.IPv4Num: {T: "CASE WHEN regexp_full_match($1, '" + octet + `(\.` + octet + "){3}') THEN " +
+		"CAST(split_part($1, '.', 1) AS BIGINT) * 16777216 + CAST(split_part($1, '.', 2) AS BIGINT) * 65536 + " +
+		"CAST(split_part($1, '.', 3) AS BIGINT) * 256 + CAST(split_part($1, '.', 4) AS BIGINT) END"},
+	core.IsIPv6: {T: "regexp_full_match($1, '" + ipv6() + "')"},
+
+	core.TimeBucket: {F: duckBucket},
+	core.FormatTime: {F: duckFormatTime},
+	core.ParseTime:  {F: duckParseTime},
+}
+
+const octet = `(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])`
+
+// ipv6 is the expression for an address: eight groups of hex digits, or fewer
+// with one :: among them, the last two perhaps as a dotted quad.
+func ipv6() string {
+	const h = `[0-9a-fA-F]{1,4}`
+	const quad = octet + `(\.` + octet + `){3}`
+	tail := "(" + h + ":" + h + "|" + quad + ")"
+	alts := []string{"(" + h + ":){6}" + tail, "((" + h + ":){0,5}" + h + ")?::"}
+	for after := 0; after <= 5; after++ { // groups between :: and the last two
+		before := 5 - after
+		head := ""
+		if before > 0 {
+			head = "((" + h + ":){0," + strconv.Itoa(before-1) + "}" + h + ")?"
+		}
+		alts = append(alts, head+"::("+h+":){"+strconv.Itoa(after)+"}"+tail)
+	}
+	alts = append(alts, "(("+h+":){0,6}"+h+")?::", "(("+h+":){0,5}"+h+")?::"+h)
+	return strings.Join(alts, "|")
+}
+
+var duckMath = map[string]string{
+	"abs": "abs($1)", "ceil": "ceil($1)", "floor": "floor($1)", "cbrt": "cbrt($1)", "exp": "exp($1)",
+	"sin": "TRY(sin($1))", "cos": "TRY(cos($1))", "tan": "TRY(tan($1))", "atan": "atan($1)",
+	"sinh": "sinh($1)", "cosh": "cosh($1)", "tanh": "tanh($1)", "atan2": "atan2($1, $2)",
+	"sqrt": "TRY(sqrt($1))", "log": "TRY(ln($1))", "log10": "TRY(log10($1))",
+	"asin": "TRY(asin($1))", "acos": "TRY(acos($1))",
+	"pow":   "pow($1, $2)",
+	"hypot": "sqrt($1 * $1 + $2 * $2)",
+	"min":   "CASE WHEN $1 <= $2 THEN $1 WHEN $1 > $2 THEN $2 END",
+	"max":   "CASE WHEN $1 >= $2 THEN $1 WHEN $1 < $2 THEN $2 END",
+	"round": "TRY(round($1, CAST(trunc($2) AS INTEGER)))",
+	// By way of functions that keep their digits near zero.
+	"expm1": "CASE WHEN abs($1) < 1e0 THEN 2e0 * sinh($1 / 2e0) * exp($1 / 2e0) ELSE exp($1) - 1e0 END",
+	"log1p": "CASE WHEN abs($1) < 5e-1 THEN 2e0 * atanh($1 / (2e0 + $1)) ELSE TRY(ln(1e0 + $1)) END",
+}
+
+var duckAggs = map[core.AggFn]string{
+	core.CountAll:      "count(*)$F",
+	core.Count:         "count($1)$F",
+	core.CountDistinct: "count(DISTINCT $1)$F",
+	core.Sum:           "TRY_CAST(sum($1)$F AS BIGINT)", // of Int; of Float by Finite
+	core.Avg:           "CASE WHEN isfinite(avg($1)$F) THEN avg($1)$F END",
+	core.Min:           "min($1)$F",
+	core.Max:           "max($1)$F",
+	core.StdDev:        "CASE WHEN max(abs($1))$F < 1e150 THEN stddev_pop($1) FILTER (WHERE abs($1) < 1e150$C) END",
+	core.Pct:           "quantile_cont(CAST($1 AS DOUBLE), $N)$F",
+	core.Values:        "coalesce((list_sort(list(DISTINCT $1) FILTER (WHERE $1 IS NOT NULL$C)))[1:$N], CAST([] AS VARCHAR[]))",
+	core.First:         "first($1$O)$F",
+	core.Last:          "last($1$O)$F",
+}
+
+var duckWins = map[core.WinFn]string{
+	core.RowNumber: "row_number() $W",
+	core.Lag:       "lag($1, $N) $W",
+	core.MovAvg:    "avg($1) $W",
+	core.MovStd:    "stddev_pop(CASE WHEN abs($1) < 1e150 THEN $1 END) $W",
+	core.MovCount:  "count($1) $W",
+	core.MovSum:    "CAST(sum($1) $W AS DOUBLE)",
+	core.MovMin:    "min($1) $W",
+	core.MovMax:    "max($1) $W",
+	core.TotalSum:  "CAST(sum($1) $W AS DOUBLE)",
+	core.Rank:      "rank() $W",
+}
+
+func duckRow(list string, keep bool) string {
+	if keep {
+		return "unnest(CASE WHEN len(" + list + ") > 0 THEN " + list + " ELSE [NULL] END)"
+	}
+	return "unnest(" + list + ")"
+}
+
+// duckJSONGet reads a path. The text of a record that is no JSON is null.
+func duckJSONGet(p *Printer, e *core.Expr) (string, error) {
+	doc, err := p.Value(e.Args[0])
+	if err != nil {
+		return "", err
+	}
+	path, err := jsonPath(e.Path)
+	if err != nil {
+		return "", err
+	}
+	quoted, err := p.d.Text(path)
+	if err != nil {
+		return "", err
+	}
+	get := "TRY(json_extract_string(" + doc + ", " + quoted + "))"
+	if e.Type == core.Text || e.Type == core.Null {
+		return get, nil
+	}
+	return "TRY_CAST(" + get + " AS " + p.d.Types[e.Type] + ")", nil
+}
+
+// jsonPath spells steps as DuckDB's own path. There the key * stands for all
+// keys, quoted or not: a path with such a key is spelled as a JSON pointer,
+// which in turn cannot tell a key of digits from an index.
+func jsonPath(steps []core.Step) (string, error) {
+	path, pointer := "$", ""
+	star, digits := false, false
+	for _, s := range steps {
+		switch {
+		case s.Key != "":
+			path += `."` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s.Key) + `"`
+			pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(s.Key)
+			star = star || s.Key == "*"
+			digits = digits || strings.Trim(s.Key, "0123456789") == ""
+		case s.Index >= 0:
+			path += "[" + strconv.Itoa(s.Index) + "]"
+			digits = true
+		default:
+			return "", errors.New("a path holds an empty key")
+		}
+	}
+	switch {
+	case !star:
+		return path, nil
+	case digits:
+		return "", errors.New("a path holds the key * beside an index")
+	}
+	return pointer, nil
+}
+
+func duckToText(p *Printer, e *core.Expr) (string, error) {
+	x, err := p.Value(e.Args[0])
+	switch e.Args[0].Type {
+	case core.Float:
+		x = fill("CASE WHEN $1 = trunc($1) AND abs($1) < 9007199254740992 THEN CAST(CAST($1 AS BIGINT) AS VARCHAR) ELSE regexp_replace(CAST($1 AS VARCHAR), '\\.0$', '') END", []string{x})
+	case core.List:
+		x = "array_to_string(" + x + ", chr(10))"
+	case core.Int, core.Bool:
+		x = "CAST(" + x + " AS VARCHAR)"
+	}
+	return x, err
+}
+
+// duckSubstr keeps positions within what the engine's function takes.
+func duckSubstr(p *Printer, e *core.Expr) (string, error) {
+	args, err := p.values(e.Args)
+	if err != nil {
+		return "", err
+	}
+	return fill("CASE WHEN $2 >= 0 AND $3 >= 0 THEN substring($1, least($2, 4294967294) + 1, least($3, 4294967295)) END", args), nil
+}
+
+// contained prints the tests of literals that a match must hold. They cost a
+// tenth of the expression.
+func contained(p *Printer, x string, lits []string) (string, error) {
+	var b strings.Builder
+	for _, lit := range lits {
+		q, err := p.d.Text(lit)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString("contains(" + x + ", " + q + ") AND ")
+	}
+	return b.String(), nil
+}
+
+// matcher prints the argument, the prefilter and the quoted expression of e.
+func matcher(p *Printer, e *core.Expr, source string) (x, pre, re string, err error) {
+	if x, err = p.Value(e.Args[0]); err != nil {
+		return
+	}
+	if pre, err = contained(p, x, prefilter(e)); err != nil {
+		return
+	}
+	re, err = p.d.Text(source)
+	return
+}
+
+func duckMatch(p *Printer, e *core.Expr) (string, error) {
+	x, pre, re, err := matcher(p, e, e.Re.Source)
+	s := pre + "regexp_matches(" + x + ", " + re + ")"
+	if pre != "" {
+		s = "(" + s + ")"
+	}
+	return s, err
+}
+
+// duckExtract tests before it extracts, since the engine's function gives "" for
+// no match too. The test is cheap beside the extraction (measured: no slower
+// than a nullif, and rows without a match skip the rest).
+func duckExtract(p *Printer, e *core.Expr) (string, error) {
+	source, group := lone(e.Re.Source, e.N)
+	x, pre, re, err := matcher(p, e, source)
+	return "CASE WHEN " + pre + "regexp_matches(" + x + ", " + re + ") THEN regexp_extract(" + x + ", " + re + ", " +
+		strconv.FormatInt(group, 10) + ") END", err
+}
+
+func duckReplace(p *Printer, e *core.Expr) (string, error) {
+	x, _, re, err := matcher(p, e, e.Re.Source)
+	if err != nil {
+		return "", err
+	}
+	var rep strings.Builder
+	for _, part := range e.Rep {
+		switch {
+		case part.Group > maxGroup:
+			return "", fmt.Errorf("group %d in a replacement; the engine knows %d", part.Group, maxGroup)
+		case part.Group >= 0 && part.Lit == "":
+			rep.WriteString(`\` + strconv.Itoa(part.Group))
+		default:
+			rep.WriteString(strings.ReplaceAll(part.Lit, `\`, `\\`))
+		}
+	}
+	to, err := p.d.Text(rep.String())
+	return "regexp_replace(" + x + ", " + re + ", " + to + ", 'g')", err
+}
+
+func duckFindAll(p *Printer, e *core.Expr) (string, error) {
+	source, group := lone(e.Re.Source, e.N)
+	x, _, re, err := matcher(p, e, source)
+	if err != nil {
+		return "", err
+	}
+	all := "regexp_extract_all(" + x + ", " + re + ", " + strconv.FormatInt(group, 10) + ")"
+	if group == 0 {
+		return all, nil
+	}
+	return "list_transform(" + all + ", lambda v: coalesce(v, ''))", nil
+}
+
+func duckHash(p *Printer, e *core.Expr) (string, error) {
+	fn, ok := map[string]string{"md5": "md5", "sha1": "sha1", "sha2_256": "sha256"}[e.S]
+	if !ok {
+		return "", fmt.Errorf("hash %q is not known", e.S)
+	}
+	x, err := p.Value(e.Args[0])
+	return fn + "(" + x + ")", err
+}
+
+// utc says that a zone has no offset, at any time.
+func utc(z *time.Location) bool { return z == nil || z == time.UTC || z.String() == "UTC" }
+
+// duckOffset prints how far the zone is ahead of UTC at ms, in ms.
+func duckOffset(p *Printer, z *time.Location, ms string) (string, error) {
+	q, err := p.d.Text(z.String())
+	return fill("TRY(epoch_ms(timezone($2, make_timestamptz($1 * 1000))) - $1)", []string{ms, q}), err
+}
+
+// duckBucket prints the start of a bucket: down to a multiple of the width by
+// the clock of the zone, then back to UTC by the offset that holds there.
+func duckBucket(p *Printer, e *core.Expr) (string, error) {
+	ms, err := p.Value(e.Args[0])
+	if err != nil {
+		return "", err
+	}
+	if e.N <= 0 {
+		return "", fmt.Errorf("a time bucket of %d ms", e.N)
+	}
+	width := strconv.FormatInt(e.N, 10)
+	floor := "($1 - ($1 % $2 + $2) % $2)"
+	if utc(e.Zone) {
+		return fill(floor, []string{ms, width}), nil
+	}
+	off, err := duckOffset(p, e.Zone, ms)
+	if err != nil {
+		return "", err
+	}
+	local := fill(floor, []string{"(" + ms + " + " + off + ")", width})
+	back, err := duckOffset(p, e.Zone, "("+local+" - "+off+")")
+	return "(" + local + " - " + back + ")", err
+}
+
+func duckFormatTime(p *Printer, e *core.Expr) (string, error) {
+	ms, err := p.Value(e.Args[0])
+	if err != nil {
+		return "", err
+	}
+	format, zoned, err := strftime(e.S, utc(e.Zone), duckLetters)
+	if err != nil {
+		return "", err
+	}
+	off := "0"
+	if !utc(e.Zone) {
+		if off, err = duckOffset(p, e.Zone, ms); err != nil {
+			return "", err
+		}
+	}
+	q, err := p.d.Text(format)
+	s := fill("TRY(strftime(make_timestamp(($1 + $2) * 1000), $3))", []string{ms, off, q})
+	if zoned {
+		s = fill("replace(replace($1, '{off}', $2), '{off:}', $3)", []string{s, clock(off, ""), clock(off, ":")})
+	}
+	return s, err
+}
+
+// clock prints an offset in ms as +hhmm.
+func clock(off, sep string) string {
+	return fill("CASE WHEN $1 < 0 THEN '-' ELSE '+' END || lpad(CAST(abs($1) // 3600000 AS VARCHAR), 2, '0') || '$2' || lpad(CAST(abs($1) // 60000 % 60 AS VARCHAR), 2, '0')",
+		[]string{off, sep})
+}
+
+func duckParseTime(p *Printer, e *core.Expr) (string, error) {
+	s, err := p.Value(e.Args[0])
+	if err != nil {
+		return "", err
+	}
+	format, zoned, err := strptime(e.S, duckLetters)
+	if err != nil {
+		return "", err
+	}
+	q, err := p.d.Text(format)
+	if err != nil {
+		return "", err
+	}
+	at := fill("try_strptime($1, $2)", []string{s, q})
+	if zoned || utc(e.Zone) {
+		return "epoch_ms(" + at + ")", nil
+	}
+	z, err := p.d.Text(e.Zone.String())
+	return "TRY(epoch_ms(timezone(" + z + ", " + at + ")))", err
+}
