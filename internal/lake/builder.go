@@ -49,7 +49,12 @@ type BuilderOptions struct {
 	NoCatalogue bool
 	// Level of zstd; the fastest.
 	Level zstd.Level
+
+	meta func() string // what the footer says of paths, for a lake
 }
+
+// pathsKey is under which the footer of a segment lists its paths.
+const pathsKey = "gatehouse.paths"
 
 // A File is one Parquet file of events.
 type File struct {
@@ -69,7 +74,7 @@ type RowError struct{ Err error }
 func (e *RowError) Error() string { return e.Err.Error() }
 
 // blockRows is how many rows are turned into columns at a time.
-const blockRows = 1024
+const blockRows = 256
 
 // NewBuilder returns a builder. It touches nothing before the first Flush or
 // full row group.
@@ -108,8 +113,20 @@ func (b *Builder) Add(e *event.Event) error {
 	if err := b.rows.add(e); err != nil {
 		return &RowError{err}
 	}
+	return b.added()
+}
+
+// copy adds a row of r.
+func (b *Builder) copy(r *rows, row rowAt) error {
+	b.rows.copy(r, row)
+	return b.added()
+}
+
+// added lists the paths of the row that was just added, and writes the row
+// group when it is full.
+func (b *Builder) added() error {
 	if b.tree != nil {
-		b.tree.add(e.Raw)
+		b.tree.add(b.rows.raw(b.rows.at[len(b.rows.at)-1]))
 	}
 	if len(b.rows.at) >= b.o.GroupRows || len(b.rows.buf) >= b.o.GroupBytes {
 		return b.flushGroup()
@@ -232,6 +249,9 @@ func (b *Builder) openFile() error {
 func (b *Builder) closeFile() error {
 	if b.out == nil {
 		return nil
+	}
+	if b.o.meta != nil {
+		b.w.SetKeyValueMetadata(pathsKey, b.o.meta())
 	}
 	err := b.w.Close()
 	if err == nil && b.o.Sync {

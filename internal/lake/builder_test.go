@@ -70,6 +70,30 @@ func readRows(t testing.TB, b []byte) []map[string]parquet.Value {
 	}
 }
 
+// readColumns reads only some columns of a file.
+func readColumns(t testing.TB, b []byte, fields ...event.Field) [][]parquet.Value {
+	t.Helper()
+	f, err := parquet.OpenFile(bytes.NewReader(b), int64(len(b)), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make([][]parquet.Value, len(fields))
+	for _, g := range f.RowGroups() {
+		for i, field := range fields {
+			pages := g.ColumnChunks()[field].Pages()
+			for p, err := pages.ReadPage(); err == nil; p, err = pages.ReadPage() {
+				values := make([]parquet.Value, p.NumValues())
+				p.Values().ReadValues(values)
+				for _, v := range values {
+					all[i] = append(all[i], v.Clone())
+				}
+			}
+			pages.Close()
+		}
+	}
+	return all
+}
+
 func TestBuilderWritesWhatWasAdded(t *testing.T) {
 	b := NewBuilder(BuilderOptions{Dir: t.TempDir()})
 	e := happening(event.Management, "one", day)

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +16,7 @@ import (
 // It must not be changed once it is in use, and may then be used by several
 // goroutines.
 type Catalogue struct {
-	Paths []Path // by name
+	Paths []Path // by spelling
 	// Overflow: there were more paths than a catalogue lists, so that one it
 	// does not list may still occur.
 	Overflow bool
@@ -104,14 +105,20 @@ func join(name string, s Step) string {
 	return name + "." + s.Key
 }
 
+// sort orders the paths by their spelling.
 func (c *Catalogue) sort() {
-	slices.SortFunc(c.Paths, func(a, b Path) int {
-		return cmp.Or(cmp.Compare(a.Name(), b.Name()), slices.CompareFunc(a.Steps, b.Steps, compareSteps))
-	})
-}
-
-func compareSteps(a, b Step) int {
-	return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Key, b.Key))
+	type spelled struct {
+		text string
+		path Path
+	}
+	all := make([]spelled, len(c.Paths))
+	for i, p := range c.Paths {
+		all[i] = spelled{spell(p.Steps), p}
+	}
+	slices.SortFunc(all, func(a, b spelled) int { return strings.Compare(a.text, b.text) })
+	for i, s := range all {
+		c.Paths[i] = s.path
+	}
 }
 
 // Resolve returns the paths of that name, those that are seen most first: those
@@ -211,9 +218,8 @@ func (s *sums) remove(c *Catalogue) {
 
 func (s *sums) catalogue() *Catalogue {
 	c := &Catalogue{Paths: make([]Path, 0, len(s.paths)), Overflow: s.overflow}
-	for _, p := range s.paths {
-		c.Paths = append(c.Paths, p)
+	for _, key := range slices.Sorted(maps.Keys(s.paths)) {
+		c.Paths = append(c.Paths, s.paths[key])
 	}
-	c.sort()
 	return c
 }

@@ -41,8 +41,8 @@ func TestCatalogueLists(t *testing.T) {
 			"a array=1\na[0] object=1\na[0].x number=1\na[2] object=1\na[2].y number=1\n"},
 		{"arrays of arrays", `{"a":[[{"x":1}]]}`, "a array=1\na[0] array=1\na[0][0] object=1\na[0][0].x number=1\n"},
 		{"keys with dots, quotes and nothing", `{"a.b":1,"a":{"b":2},"q\"":3,"":4,"[0]":5}`,
-			"\"\" number=1\n\"[0]\" number=1\na object=1\na.b number=1\n\"a.b\" number=1\n\"q\\\"\" number=1\n"},
-		{"escapes", `{"\u0061\n":"\\\"","b\\":"\\"}`, "a\n text=1\n\"b\\\\\" text=1\n"},
+			"\"\" number=1\n\"[0]\" number=1\n\"a.b\" number=1\n\"q\\\"\" number=1\na object=1\na.b number=1\n"},
+		{"escapes", `{"\u0061\n":"\\\"","b\\":"\\"}`, "\"b\\\\\" text=1\na\n text=1\n"},
 		{"space", " {\t\"a\" :\r [ { \"b\" : 1 } , 2 ] } ", "a array=1\na[0] object=1\na[0].b number=1\n"},
 		{"the order of keys does not matter", `{"a":1,"b":2,"c":3}` + "\n" + `{"c":1,"a":2,"b":3}`, "a number=2\nb number=2\nc number=2\n"},
 	} {

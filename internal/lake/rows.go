@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -27,10 +28,11 @@ type rows struct {
 	at  []rowAt
 }
 
-// rowAt is where a row is, with its time for sorting.
+// rowAt is where a row is, with its time for sorting. The record's text is the
+// last of its cells and ends with it.
 type rowAt struct {
-	ms       int64
-	from, to int
+	ms            int64
+	from, raw, to int
 }
 
 // add copies e, or refuses it for its size.
@@ -54,9 +56,35 @@ func (r *rows) add(e *event.Event) error {
 			r.buf = appendCell(r.buf, f, v)
 		}
 	}
-	r.buf = appendText(r.buf, rawField, e.Raw)
-	r.at = append(r.at, rowAt{ms, from, len(r.buf)})
+	r.end(from, ms, e.Raw)
 	return nil
+}
+
+// end closes the row that began at from with the record's text.
+func (r *rows) end(from int, ms int64, raw []byte) {
+	if !utf8.Valid(raw) {
+		raw = bytes.ToValidUTF8(raw, []byte("\uFFFD"))
+	}
+	r.buf = appendText(r.buf, rawField, raw)
+	to := len(r.buf)
+	r.at = append(r.at, rowAt{ms, from, to - len(raw), to})
+}
+
+// raw is the text of a row's record.
+func (r *rows) raw(row rowAt) []byte { return r.buf[row.raw:row.to] }
+
+// copy adds a row of o.
+func (r *rows) copy(o *rows, row rowAt) {
+	move := len(r.buf) - row.from
+	r.buf = append(r.buf, o.buf[row.from:row.to]...)
+	r.at = append(r.at, rowAt{row.ms, row.from + move, row.raw + move, row.to + move})
+}
+
+// append adds all rows of o.
+func (r *rows) append(o *rows) {
+	for _, row := range o.at {
+		r.copy(o, row)
+	}
 }
 
 // ownCell are the columns that are an event's own members.

@@ -1,0 +1,221 @@
+package lake
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/parquet-go/parquet-go"
+
+	"gatehouse/internal/event"
+)
+
+// source is a segment being read in order, for merging. Files are read by the
+// names of their columns, so that one written with another table of columns
+// can be read too; columns that are gone are left out, _raw has their values.
+type source struct {
+	h      Handle
+	file   *parquet.File
+	groups []parquet.RowGroup
+	open   parquet.Rows
+	cols   []int // by column of the file: the column here, -1 for none
+	buf    []parquet.Row
+	rows   rows // decoded and not yet taken
+	at     int
+}
+
+// openSource opens a segment after comparing its checksum.
+func openSource(fsys FS, dir string, s segment) (*source, error) {
+	h, err := fsys.Open(filepath.Join(dir, s.Name), os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	src := &source{h: h, buf: make([]parquet.Row, 64)}
+	if err := src.begin(s); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	return src, nil
+}
+
+func (s *source) begin(seg segment) error {
+	if err := checkFile(s.h, seg.Bytes, seg.CRC); err != nil {
+		return err
+	}
+	f, err := parquet.OpenFile(s.h, seg.Bytes, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err != nil {
+		return err
+	}
+	s.file, s.groups = f, f.RowGroups()
+	for _, path := range f.Schema().Columns() {
+		col := -1
+		if f, ok := event.Lookup(path[0]); ok {
+			col = int(f)
+		}
+		if path[0] == RawColumn {
+			col = rawField
+		}
+		s.cols = append(s.cols, col)
+	}
+	return nil
+}
+
+// checkFile tells whether a file is as it was written.
+func checkFile(h Handle, size int64, crc uint32) error {
+	n, err := h.Size()
+	if err != nil {
+		return err
+	}
+	if n != size {
+		return fmt.Errorf("has %d bytes, should have %d", n, size)
+	}
+	sum := crc32.New(castagnoli)
+	if _, err := io.Copy(sum, io.NewSectionReader(h, 0, n)); err != nil {
+		return err
+	}
+	if sum.Sum32() != crc {
+		return errors.New("its checksum differs from the one it was written with")
+	}
+	return nil
+}
+
+func (s *source) close() {
+	if s.open != nil {
+		s.open.Close()
+	}
+	s.h.Close()
+}
+
+// paths is the catalogue of the segment, empty when it has none.
+func (s *source) paths() *Catalogue {
+	text, _ := s.file.Lookup(pathsKey)
+	c, err := decodePaths(text)
+	if err != nil {
+		return new(Catalogue)
+	}
+	return c
+}
+
+// peek returns the next row, and false at the end. take moves on.
+func (s *source) peek() (rowAt, bool, error) {
+	for s.at >= len(s.rows.at) {
+		more, err := s.fill()
+		if err != nil || !more {
+			return rowAt{}, false, err
+		}
+	}
+	return s.rows.at[s.at], true, nil
+}
+
+func (s *source) take() { s.at++ }
+
+// fill decodes the next rows.
+func (s *source) fill() (bool, error) {
+	s.rows.reset(8 << 20)
+	s.at = 0
+	for {
+		if s.open == nil {
+			if len(s.groups) == 0 {
+				return false, nil
+			}
+			s.open, s.groups = s.groups[0].Rows(), s.groups[1:]
+		}
+		n, err := s.open.ReadRows(s.buf)
+		for _, row := range s.buf[:n] {
+			s.decode(row)
+		}
+		if n > 0 {
+			return true, nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return false, err
+		}
+		s.open.Close()
+		s.open = nil
+	}
+}
+
+// decode turns a row of the file into one of ours.
+func (s *source) decode(row parquet.Row) {
+	r := &s.rows
+	from := len(r.buf)
+	var ms int64
+	var raw []byte
+	for _, v := range row {
+		col := s.cols[v.Column()]
+		switch {
+		case col < 0 || v.IsNull():
+		case col == rawField:
+			raw = v.ByteArray()
+		default:
+			if col == int(event.MessageTime) {
+				ms = v.Int64()
+			}
+			r.buf = appendParquet(r.buf, col, v)
+		}
+	}
+	r.end(from, ms, raw)
+}
+
+func appendParquet(b []byte, col int, v parquet.Value) []byte {
+	switch kind := event.Columns[col].Kind; {
+	case kind == event.Text && v.Kind() == parquet.ByteArray:
+		return appendText(b, col, v.ByteArray())
+	case kind == event.Int && v.Kind() == parquet.Int64:
+		return appendNumber(b, col, uint64(v.Int64()))
+	case kind == event.Float && v.Kind() == parquet.Double:
+		return appendNumber(b, col, math.Float64bits(v.Double()))
+	case kind == event.Bool && v.Kind() == parquet.Boolean && v.Boolean():
+		return appendNumber(b, col, 1)
+	case kind == event.Bool && v.Kind() == parquet.Boolean:
+		return appendNumber(b, col, 0)
+	}
+	return b // the column has had another kind
+}
+
+// ids calls f with the id of each row.
+func (s *source) ids(f func(event.ID)) error {
+	for col, to := range s.cols {
+		if to != int(event.MessageID) {
+			continue
+		}
+		for _, g := range s.groups {
+			if err := pageIDs(g.ColumnChunks()[col].Pages(), f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func pageIDs(pages parquet.Pages, f func(event.ID)) error {
+	defer pages.Close()
+	values := make([]parquet.Value, 1024)
+	for {
+		p, err := pages.ReadPage()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for r := p.Values(); ; {
+			n, err := r.ReadValues(values)
+			for _, v := range values[:n] {
+				var id event.ID
+				if _, err := hex.Decode(id[:], v.ByteArray()[:min(len(v.ByteArray()), 2*len(id))]); err == nil {
+					f(id)
+				}
+			}
+			if err != nil || n == 0 {
+				break
+			}
+		}
+		parquet.Release(p)
+	}
+}
