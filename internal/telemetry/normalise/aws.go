@@ -101,7 +101,9 @@ func addressBy(names ...string) row {
 			return
 		}
 		if addr, err := netip.ParseAddr(string(b)); err == nil {
-			c.str(addr.Unmap().String())
+			from := len(c.n.buf)
+			c.n.buf = addr.Unmap().AppendTo(c.n.buf)
+			c.own(from)
 		}
 	})
 }

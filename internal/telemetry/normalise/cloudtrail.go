@@ -30,7 +30,9 @@ var cloudTrail = source{
 		{field: event.InputTokenCount, paths: paths("additionalEventData.inputTokens"), from: detail("inputTokens")},
 		{field: event.OutputTokenCount, paths: paths("additionalEventData.outputTokens"), from: detail("outputTokens")},
 		at(event.AccountID, "userIdentity.accountId", "recipientAccountId"),
-		at(event.Action, "eventName"),
+		at(event.EventName, "eventName", "insightDetails.eventName"),
+		at(event.EventSource, "eventSource", "insightDetails.eventSource"),
+		at(event.Action, "eventName", "insightDetails.eventName"),
 		by(event.Application, application),
 		always(event.CloudProvider, "AWS"),
 		at(event.CloudRegion, "awsRegion"),
@@ -63,10 +65,12 @@ func detail(name string) func(*fastjson.Value, *cell) {
 	}
 }
 
+var eventSources = paths("eventSource", "insightDetails.eventSource")
+
 // application is a record's service. Bedrock's runtime and its agents have no
 // name of their own in CloudTrail; a record that has one means Bedrock.
 func application(doc *fastjson.Value, c *cell) {
-	switch b := text(doc.Get("eventSource")); string(b) {
+	switch b := firstText(doc, eventSources); string(b) {
 	case "":
 	case "bedrock-runtime.amazonaws.com", "bedrock-agent.amazonaws.com", "bedrock-agent-runtime.amazonaws.com":
 		c.constant("bedrock.amazonaws.com")
@@ -86,7 +90,7 @@ var services = map[string]string{
 }
 
 func cloudService(doc *fastjson.Value, c *cell) {
-	host := text(doc.Get("eventSource"))
+	host := firstText(doc, eventSources)
 	name, _, _ := bytes.Cut(host, []byte("."))
 	if s, ok := services[string(name)]; ok {
 		c.constant(s)

@@ -94,29 +94,32 @@ var stopReasons = paths("stopReason", "stop_reason", "delta.stop_reason", "messa
 
 func stopReason(doc *fastjson.Value, c *cell) {
 	out := body(doc, outputBody)
-	for _, v := range chunks(out) {
-		if b := firstText(v, stopReasons); len(b) > 0 {
+	for i := range chunks(out) {
+		if b := firstText(chunk(out, i), stopReasons); len(b) > 0 {
 			c.text(b)
 			return
 		}
 	}
 }
 
-// chunks are the elements of a streamed answer, the last first, or the one
-// answer. Elements may be texts ("[DONE]").
-func chunks(v *fastjson.Value) []*fastjson.Value {
-	if v == nil {
-		return nil
+// chunks is how many pieces an answer came in, 1 when it was not streamed.
+func chunks(v *fastjson.Value) int {
+	switch {
+	case v == nil:
+		return 0
+	case v.Type() == fastjson.TypeArray:
+		return len(v.GetArray())
 	}
+	return 1
+}
+
+// chunk is one of them, the last first. It may be a text ("[DONE]").
+func chunk(v *fastjson.Value, i int) *fastjson.Value {
 	if v.Type() != fastjson.TypeArray {
-		return []*fastjson.Value{v}
+		return v
 	}
 	list := v.GetArray()
-	back := make([]*fastjson.Value, 0, len(list))
-	for i := len(list) - 1; i >= 0; i-- {
-		back = append(back, list[i])
-	}
-	return back
+	return list[len(list)-1-i]
 }
 
 const (
@@ -130,7 +133,9 @@ const (
 // nothing is NONE; where nothing tells of one, the column is absent.
 func guardrailAction(doc *fastjson.Value, c *cell) {
 	was := ""
-	for _, v := range chunks(body(doc, outputBody)) {
+	in, out := body(doc, inputBody), body(doc, outputBody)
+	for i := range chunks(out) {
+		v := chunk(out, i)
 		switch action := text(v.Get("amazon-bedrock-guardrailAction")); {
 		case string(text(v.Get("stopReason"))) == "guardrail_intervened", string(action) == intervened,
 			acted(v.Get("trace", "guardrail"), 0), acted(v.Get("amazon-bedrock-trace", "guardrail"), 0):
@@ -140,7 +145,6 @@ func guardrailAction(doc *fastjson.Value, c *cell) {
 			was = allowed
 		}
 	}
-	in, out := body(doc, inputBody), body(doc, outputBody)
 	if was == "" && out != nil && in.Get("guardrailConfig") != nil {
 		was = allowed
 	}

@@ -38,6 +38,7 @@ type Normaliser struct {
 	e     *event.Event
 	buf   []byte // texts of the event being made, one behind the other
 	texts []span // which of them is whose
+	cell  cell
 	// filled are the columns that have a value, in e or in texts.
 	filled [event.NumFields]bool
 }
@@ -175,8 +176,10 @@ func (n *Normaliser) metadata(src *source, r *event.Raw) {
 	set(event.Index, src.index)
 	set(event.SourceName, r.Origin.Name)
 	set(event.SourceHost, r.Origin.Host)
-	if id, ok := n.text(event.RequestID); ok && n.o.ViaGateway != nil && e.Strand != event.Gateway {
-		e.SetBool(event.ViaGateway, n.o.ViaGateway(id))
+	if n.o.ViaGateway != nil && e.Strand != event.Gateway {
+		if id, ok := n.text(event.RequestID); ok {
+			e.SetBool(event.ViaGateway, n.o.ViaGateway(id))
+		}
 	}
 	n.place()
 }
@@ -193,10 +196,10 @@ var category = map[event.Strand]string{
 
 // place fills in where the caller's address is.
 func (n *Normaliser) place() {
-	ip, ok := n.text(event.SrcDeviceIP)
-	if !ok || n.o.Places == nil {
+	if n.o.Places == nil {
 		return
 	}
+	ip, _ := n.text(event.SrcDeviceIP)
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {
 		return

@@ -67,7 +67,8 @@ type keyRow struct {
 var anySource = source{time: paths("time", "timestamp", "eventTime", "@timestamp")}
 
 func (s *source) fill(n *Normaliser, doc *fastjson.Value) {
-	c := &cell{n: n} // one for all rows, since functions get its address
+	c := &n.cell // one for all rows and records, since functions get its address
+	c.n = n
 	for i := range s.rows {
 		r := &s.rows[i]
 		c.field = r.field
@@ -114,6 +115,10 @@ func (c *cell) value(v *fastjson.Value) bool {
 		}
 		return err == nil
 	case event.Bool:
+		if t := v.Type(); t == fastjson.TypeTrue || t == fastjson.TypeFalse {
+			c.boolean(t == fastjson.TypeTrue)
+			return true
+		}
 		b, err := strconv.ParseBool(strings.ToLower(word(v)))
 		if err == nil {
 			c.boolean(b)

@@ -19,6 +19,9 @@ func Time(v *fastjson.Value) (time.Time, bool) {
 	switch v.Type() {
 	case fastjson.TypeString:
 		b, _ := v.StringBytes()
+		if t, ok := plainTime(b); ok {
+			return t, true
+		}
 		return ParseTime(string(b))
 	case fastjson.TypeNumber:
 		return number(word(v))
@@ -84,7 +87,7 @@ func knownZone(t time.Time) bool {
 
 // plainTime reads 2026-03-01T12:00:00Z, what nearly every record has, without
 // the search of Parse.
-func plainTime(s string) (time.Time, bool) {
+func plainTime[T string | []byte](s T) (time.Time, bool) {
 	if len(s) != 20 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != 'Z' {
 		return time.Time{}, false
 	}
