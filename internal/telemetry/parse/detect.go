@@ -25,12 +25,12 @@ type format struct {
 	unwrap func(s *scanner, v *fastjson.Value, depth int) error
 }
 
-// formats is the table: AWS's records, those of endpoints, then the envelopes,
-// whose words ("message", "data", "event") are also members of records, and
-// last what is recognised by little.
+// formats is the table: AWS's records, those of endpoints, and then the
+// envelopes, whose words ("message", "data", "event") are also members of
+// records.
 var formats = func() []format {
 	envelopes := slices.IndexFunc(awsFormats, func(f format) bool { return f.unwrap != nil })
-	return slices.Concat(awsFormats[:envelopes], endpointFormats, awsFormats[envelopes:], wideFormats)
+	return slices.Concat(awsFormats[:envelopes], endpointFormats, wideFormats, awsFormats[envelopes:])
 }()
 
 // maxEnvelopes bounds envelopes in envelopes.

@@ -27,6 +27,12 @@ type auditJoiner struct {
 	json []byte
 }
 
+// flushAudit ends the events that are open when a scan ends.
+func (s *scanner) flushAudit() error {
+	s.audit.emit = (&Text{s: s}).Record
+	return s.audit.flush()
+}
+
 const (
 	auditOpen = 256             // events open at once
 	auditWait = 2 * time.Second // of the log's own time
@@ -146,7 +152,7 @@ var auditKinds = map[string]string{
 //	[syslog or kernel header] [node=HOST] type=KIND msg=audit(TIME:SERIAL): BODY
 func readAuditLine(b []byte) (l auditLine, ok bool) {
 	i := bytes.Index(b, []byte("type="))
-	if i < 0 || i > 512 {
+	if i < 0 || i > 512 || bytes.ContainsAny(b[:i], "{\"") { // JSON may quote a line
 		return l, false
 	}
 	head, rest := b[:i], b[i+len("type="):]

@@ -29,8 +29,8 @@ var endpointFormats = []format{
 	endpoint("ecs", isECSProcess),
 }
 
-// wideFormats are tried when nothing else is recognised: by the names alone
-// that sensors give to a command line.
+// wideFormats are tried when no sensor is recognised: by the names alone that
+// sensors give to a command line, which no envelope has.
 var wideFormats = []format{
 	endpoint("endpoint", hasCommandLine),
 }

@@ -133,6 +133,20 @@ func TestAuditBounds(t *testing.T) {
 	}
 }
 
+// TestAuditInEnvelopes: a log service keeps each line apart.
+func TestAuditInEnvelopes(t *testing.T) {
+	in := `{"logEvents":[{"id":"1","timestamp":1,"message":"type=SYSCALL msg=audit(1772366400.001:7): pid=2"},` +
+		`{"id":"2","timestamp":1,"message":"type=EXECVE msg=audit(1772366400.001:7): argc=1 a0=\"ls\""},` +
+		`{"id":"3","timestamp":1,"message":"type=CWD msg=audit(1772366409.001:8): cwd=\"/\""}]}`
+	want := []string{
+		`auditd {"record":"auditd","time":"2026-03-01T12:00:00.001Z","serial":"7","argv":["ls"],"command_line":"ls","syscall":{"pid":"2"},"execve":{"argc":"1"}}`,
+		`auditd {"record":"auditd","time":"2026-03-01T12:00:09.001Z","serial":"8","cwd":{"cwd":"/"}}`,
+	}
+	if got, problems := scanText(t, in, Options{}); !slices.Equal(got, want) || len(problems) > 0 {
+		t.Errorf("%v\n got %s", problems, strings.Join(got, "\n     "))
+	}
+}
+
 // TestXML: events are found whatever surrounds them, and read whatever is in
 // them.
 func TestXML(t *testing.T) {
@@ -146,6 +160,10 @@ func TestXML(t *testing.T) {
 			[]string{start + `,"EventData":{"A":"x <&A","B":"<b>"}}}`}, nil},
 		{"data without names, or with one twice", `<Event>` + system + `<EventData><Data>1</Data><Data>2</Data><Data Name="A">3</Data><Data Name="A"/></EventData></Event>`,
 			[]string{start + `,"EventData":{"Data":["1","2"],"A":["3",""]}}}`}, nil},
+		{"as evtx_dump prints it", "Record 1\n<?xml version=\"1.0\"?>\n<Event>" + system + "</Event>\nRecord 2\n<?xml version=\"1.0\"?>\n<Event>" + system + "</Event>\n",
+			[]string{start + "}}", start + "}}"}, nil},
+		{"as evtx_dump prints JSON", "Record 1\n{\n  \"Event\": {\"System\": {}}\n}\nRecord 2\n{\n  \"Event\": {\"System\": {}}\n}\n",
+			[]string{"windows {\n  \"Event\": {\"System\": {}}\n}", "windows {\n  \"Event\": {\"System\": {}}\n}"}, nil},
 		{"no line breaks, no root", strings.Repeat(`<Event>`+system+`</Event>`, 2),
 			[]string{start + "}}", start + "}}"}, nil},
 		{"characters that XML forbids", "<Event>" + system + "<EventData><Data Name='A'>\x01&#x1B;\xff</Data></EventData></Event>",

@@ -14,24 +14,34 @@ var textFormats = []textFormat{
 
 // isXML tells XML from a syslog header, which begins with a number in brackets.
 func isXML(head []byte) bool {
+	if line, rest, ok := bytes.Cut(head, []byte("\n")); ok && isRecordHead(line) {
+		head = rest
+	}
 	return len(head) > 1 && head[0] == '<' && (head[1] < '0' || head[1] > '9')
 }
 
-// hasLines recognises a log of lines by an audit line or an event in it, or by
-// its headers when nothing in it could be JSON.
+// isRecordHead recognises the line that evtx_dump prints before each record,
+// be it XML or JSON.
+func isRecordHead(b []byte) bool {
+	n, ok := bytes.CutPrefix(bytes.TrimSpace(b), []byte("Record "))
+	return ok && digits(n) == len(n)
+}
+
+// hasLines recognises a log of lines by the header of its first line, or by an
+// audit line or an event before anything that could be JSON.
 func hasLines(head []byte) bool {
+	if syslogHost(head[:min(len(head), 256)]) != "" {
+		return true
+	}
 	for line := range bytes.Lines(head) {
-		if _, ok := readAuditLine(line); ok {
+		if _, ok := readAuditLine(line); ok || hasEvent(line) {
 			return true
 		}
-		switch i := bytes.IndexByte(line, '{'); {
-		case hasEvent(line):
-			return true
-		case i >= 0:
+		if bytes.IndexByte(line, '{') >= 0 {
 			return false
 		}
 	}
-	return syslogHost(head[:min(len(head), 256)]) != ""
+	return false
 }
 
 // scanXML reads Event elements, whatever stands around them.
@@ -52,20 +62,22 @@ func scanXML(t *Text) error {
 // counted and passed: a system's log is full of it.
 func scanLines(t *Text) error {
 	var x xmlReader
-	j := auditJoiner{max: t.MaxRecord(), emit: t.Record}
+	j := &t.s.audit
+	j.max = t.MaxRecord()
 	for {
 		line, ok := t.Next("\n")
 		if !ok {
-			return j.flush()
+			return nil
 		}
+		j.emit = t.Record // a piece of the stream that is at hand may end an event of another
 		line = bytes.TrimSpace(line)
 		mine, err := j.line(line)
 		switch {
 		case mine || len(line) == 0:
 		case hasEvent(line):
 			err = x.event(t, line)
-		case bytes.IndexByte(line, '{') >= 0 && line[len(line)-1] == '}':
-			err = t.Record(line[bytes.IndexByte(line, '{'):])
+		case bytes.Contains(line, []byte(`{"`)) && line[len(line)-1] == '}':
+			err = t.Record(line[bytes.Index(line, []byte(`{"`)):])
 		default:
 			err = t.s.skip()
 		}
@@ -85,9 +97,19 @@ func syslogHost(head []byte) string {
 	f := strings.Fields(s)
 	switch {
 	case len(f) >= 2 && len(f[0]) >= 19 && f[0][4] == '-': // 2026-03-01T12:00:00Z HOST
-		return f[1]
+		return hostName(f[1])
 	case len(f) >= 4 && len(f[0]) == 3 && len(f[2]) == 8 && f[2][2] == ':': // Mar  1 12:00:00 HOST
-		return f[3]
+		return hostName(f[3])
 	}
 	return ""
+}
+
+// hostName gives s when it could be the name of a host.
+func hostName(s string) string {
+	for _, c := range s {
+		if !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.ContainsRune("-._:", c)) {
+			return ""
+		}
+	}
+	return s
 }

@@ -215,7 +215,7 @@ func (s *scanner) stray() {
 	if s.stats.Records == 0 && bytes.IndexByte(run, 0) >= 0 {
 		tell() // a binary: braces in it mean nothing
 		s.ended = true
-	} else if len(run) > 1024 || bytes.IndexByte(run, '\n') >= 0 {
+	} else if len(run) > 1024 || bytes.IndexByte(run, '\n') >= 0 && !isRecordHead(run) {
 		tell()
 	}
 }

@@ -89,6 +89,9 @@ func Scan(r io.Reader, o Options, record func(*event.Raw) error, problem func(ev
 		stats: Stats{Strands: make(map[event.Strand]int64)},
 	}}
 	err := s.read(r)
+	if err == nil {
+		err = s.flushAudit()
+	}
 	if errors.Is(err, errStop) {
 		err = s.stopped
 	}
@@ -107,6 +110,7 @@ type shared struct {
 	stopped error     // what record returned
 	parsers []*parser // by depth of envelopes
 	raw     event.Raw
+	audit   auditJoiner // of all streams: an envelope may hold one line each
 }
 
 // scanner reads one stream of bytes. It belongs to one goroutine.
