@@ -22,6 +22,10 @@ type Snapshot struct {
 	Gaps       []Gap
 	Damaged    []Damage // segments that are not among the files
 	files      []File
+
+	fsys FS
+	dir  string
+	runs []runEntry
 }
 
 // Damage is a segment that is missing or not as it was written.
@@ -46,6 +50,7 @@ func load(fsys FS, dir string) (*Snapshot, error) {
 	s := &Snapshot{
 		Generation: m.Generation, Cursors: m.Cursors, Gaps: m.Gaps,
 		Catalogue: &Catalogue{Paths: m.Paths, Overflow: m.Overflow},
+		fsys:      fsys, dir: dir, runs: m.Runs,
 	}
 	for _, seg := range m.Segments {
 		f := seg.file(dir)
