@@ -286,8 +286,9 @@ func (b *builder) readAggregate(c *syntax.Cursor) ([]core.Agg, []*syntax.Field, 
 	return list, nil, nil
 }
 
+// isBy tells whether t goes on with the stage, so that it is no field of count f.
 func isBy(t syntax.Token) bool {
-	return t.Kind == syntax.TokWord && (strings.EqualFold(t.Text, "by") || strings.EqualFold(t.Text, "group"))
+	return t.Kind == syntax.TokWord && slices.Contains([]string{"by", "group", "for"}, strings.ToLower(t.Text))
 }
 
 func (b *builder) unknownAggregate(word string, at syntax.Span) error {

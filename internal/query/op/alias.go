@@ -82,6 +82,9 @@ func (b *builder) mustBeExpression(c *syntax.Cursor) error {
 	case next.Kind == syntax.TokEnd && b.isField(word):
 		return b.errorf(at, CodeValue, "the stage does nothing with the field %s\nwrite: where %s, or %s as name", word, word, word)
 	}
+	if agg := b.table.aggregates[strings.ToLower(word)]; agg != nil {
+		return b.errorf(at, CodeOperator, "%s needs a field in brackets\nwrite: %s", word, agg.Form)
+	}
 	hint := ""
 	if s := syntax.Suggest(word, b.table.words()); s != "" {
 		hint = fmt.Sprintf("did you mean %s?", s)
@@ -91,5 +94,5 @@ func (b *builder) mustBeExpression(c *syntax.Cursor) error {
 
 func (b *builder) isField(name string) bool {
 	_, ok := b.lookup(name)
-	return ok
+	return ok || b.raw && b.fixed == 0 && b.env.Catalogue != nil && len(b.env.Catalogue.Resolve(name)) > 0
 }

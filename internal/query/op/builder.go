@@ -41,7 +41,8 @@ type builder struct {
 	env    *Env
 	table  *table
 	src    string
-	n      int  // the stage being compiled
+	n      int // the stage being compiled
+	at     syntax.Span
 	broken bool // an earlier stage is wrong, so that unknown names may be its fault
 
 	plan   core.Plan
@@ -415,7 +416,11 @@ func (b *builder) have(name string, col core.Col) {
 
 // sort orders the rows. What they were ordered by before decides between equals.
 func (b *builder) sort(keys ...core.Key) {
-	b.order = slices.Concat(keys, b.order)
+	b.order = slices.Concat(keys, slices.DeleteFunc(slices.Clone(b.order), func(old core.Key) bool {
+		return slices.ContainsFunc(keys, func(k core.Key) bool {
+			return old.Expr.Op == core.Column && k.Expr.Name == old.Expr.Name && k.Expr.Op == core.Column
+		})
+	}))
 }
 
 // limit keeps the first n rows.

@@ -11,6 +11,29 @@ import (
 // looksNumeric is the form of texts that core.ToNum takes.
 var looksNumeric = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
+// do applies an op and folds what a constant null decides: a predicate is false,
+// any other strict op null.
+func do(op core.Op, list ...*core.Expr) *core.Expr {
+	e := core.Do(op, list...)
+	switch op {
+	case core.If, core.Coalesce, core.And, core.Or, core.Not, core.IsTrue:
+		return e
+	case core.IsNull:
+		if list[0].Op == core.Const {
+			return core.BoolOf(list[0].IsNullConst())
+		}
+		return e
+	}
+	for _, x := range list {
+		if x.IsNullConst() && op.Predicate() {
+			return core.BoolOf(false)
+		} else if x.IsNullConst() {
+			return core.NullOf(e.Type)
+		}
+	}
+	return e
+}
+
 // constNum is the number that a constant stands for.
 func constNum(e *core.Expr) (float64, bool) {
 	if e.Op != core.Const || e.IsNullConst() {
@@ -61,7 +84,7 @@ func toText(e *core.Expr) *core.Expr {
 	if s, ok := constText(e); ok {
 		return core.Str(s)
 	}
-	return core.Do(core.ToText, e)
+	return do(core.ToText, e)
 }
 
 // toNumber makes any value an Int or Float; what is no number is null.
@@ -72,7 +95,7 @@ func toNumber(e *core.Expr) *core.Expr {
 	case e.IsNullConst():
 		return core.NullOf(core.Float)
 	case e.Type == core.Bool:
-		return core.Do(core.ToFloat, e)
+		return do(core.ToFloat, e)
 	}
 	if e.Op == core.Const {
 		if f, ok := constNum(e); ok {
@@ -80,7 +103,7 @@ func toNumber(e *core.Expr) *core.Expr {
 		}
 		return core.NullOf(core.Float)
 	}
-	return core.Do(core.ToNum, toText(e))
+	return do(core.ToNum, toText(e))
 }
 
 // toFloat makes any value a Float.
@@ -95,7 +118,7 @@ func toFloat(e *core.Expr) *core.Expr {
 	if n.IsNullConst() {
 		return core.NullOf(core.Float)
 	}
-	return core.Do(core.ToFloat, n)
+	return do(core.ToFloat, n)
 }
 
 // toInt makes any value an Int, towards zero.
@@ -110,7 +133,7 @@ func toInt(e *core.Expr) *core.Expr {
 	if f, ok := constNum(n); ok && math.Abs(f) < 1<<53 {
 		return core.IntOf(int64(f))
 	}
-	return core.Do(core.ToInt, n)
+	return do(core.ToInt, n)
 }
 
 // isPredicate tells whether e may stand in And, Or and Not as it is.
@@ -127,15 +150,15 @@ func toPred(e *core.Expr) *core.Expr {
 	case e.IsNullConst():
 		return core.BoolOf(false)
 	case e.Type == core.Bool:
-		return core.Do(core.IsTrue, e)
+		return do(core.IsTrue, e)
 	case e.Type.Number():
-		return and(not(core.Do(core.EqNum, e, zero(e.Type))), not(core.Do(core.IsNull, e)))
+		return and(not(do(core.EqNum, e, zero(e.Type))), not(do(core.IsNull, e)))
 	}
 	t := toText(e)
 	if t.Op == core.Const {
 		return core.BoolOf(t.S == "true" || t.S == "1")
 	}
-	return inText(core.Do(core.Lower, t), "true", "1")
+	return inText(do(core.Lower, t), "true", "1")
 }
 
 func zero(t core.Type) *core.Expr {
@@ -146,7 +169,7 @@ func zero(t core.Type) *core.Expr {
 }
 
 func inText(x *core.Expr, set ...string) *core.Expr {
-	e := core.Do(core.InText, x)
+	e := do(core.InText, x)
 	e.Set = set
 	return e
 }
@@ -185,7 +208,7 @@ func junction(op core.Op, decides bool, list []*core.Expr) *core.Expr {
 	case 1:
 		return out[0]
 	}
-	return core.Do(op, out...)
+	return do(op, out...)
 }
 
 func not(e *core.Expr) *core.Expr {
@@ -195,7 +218,7 @@ func not(e *core.Expr) *core.Expr {
 	if e.Op == core.Not {
 		return e.Args[0]
 	}
-	return core.Do(core.Not, e)
+	return do(core.Not, e)
 }
 
 // unify gives two values one type: a null takes the other's, numbers are Floats
@@ -224,14 +247,17 @@ func choose(cond, x, y *core.Expr) *core.Expr {
 	} else if ok {
 		return y
 	}
-	return core.Do(core.If, cond, x, y)
+	return do(core.If, cond, x, y)
 }
 
 // coalesce is the first of values of any types that is not null.
 func coalesce(x, y *core.Expr) *core.Expr {
 	x, y = unify(x, y)
-	if y.IsNullConst() {
+	switch {
+	case x.IsNullConst():
+		return y
+	case x.Op == core.Const || y.IsNullConst():
 		return x
 	}
-	return core.Do(core.Coalesce, x, y)
+	return do(core.Coalesce, x, y)
 }

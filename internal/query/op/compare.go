@@ -29,7 +29,7 @@ func equal(x, y *core.Expr) *core.Expr {
 	case x.Type.Number() || y.Type.Number():
 		return numeric(core.EqNum, x, y)
 	}
-	return core.Do(core.EqText, toText(x), toText(y))
+	return do(core.EqText, toText(x), toText(y))
 }
 
 // numeric compares as numbers; what is none compares false.
@@ -39,7 +39,7 @@ func numeric(op core.Op, x, y *core.Expr) *core.Expr {
 		return core.BoolOf(false)
 	}
 	x, y = sameNumber(x, y), sameNumber(y, x)
-	return core.Do(op, x, y)
+	return do(op, x, y)
 }
 
 // sameNumber makes the constant x an Int beside an Int when it is whole, so that
@@ -67,12 +67,12 @@ func equalBool(x, y *core.Expr) *core.Expr {
 		case isPredicate(x):
 			return not(x)
 		}
-		return and(not(toPred(x)), not(core.Do(core.IsNull, x)))
+		return and(not(toPred(x)), not(do(core.IsNull, x)))
 	}
 	if y.Type.Number() {
-		return core.Do(core.EqNum, toFloat(x), toFloat(y))
+		return do(core.EqNum, toFloat(x), toFloat(y))
 	}
-	return core.Do(core.EqText, toText(x), toText(y))
+	return do(core.EqText, toText(x), toText(y))
 }
 
 // order is x < y, or x <= y with orEqual. Two texts compare as numbers when both
@@ -91,15 +91,15 @@ func order(x, y *core.Expr, orEqual bool) *core.Expr {
 	x, y = toText(x), toText(y)
 	nx, ny := toNumber(x), toNumber(y)
 	if nx.IsNullConst() || ny.IsNullConst() {
-		return core.Do(asText, x, y)
+		return do(asText, x, y)
 	}
 	var none []*core.Expr // of the two, those that may be no number
 	for _, n := range []*core.Expr{nx, ny} {
 		if n.Op != core.Const {
-			none = append(none, core.Do(core.IsNull, n))
+			none = append(none, do(core.IsNull, n))
 		}
 	}
-	return or(core.Do(asNum, nx, ny), and(or(none...), core.Do(asText, x, y)))
+	return or(do(asNum, nx, ny), and(or(none...), do(asText, x, y)))
 }
 
 // compare lowers a comparison by its sign.
@@ -161,7 +161,7 @@ func inNums(x *core.Expr, set []float64) *core.Expr {
 	if len(set) == 0 {
 		return core.BoolOf(false)
 	}
-	e := core.Do(core.InNum, toNumber(x))
+	e := do(core.InNum, toNumber(x))
 	e.Nums = set
 	return e
 }

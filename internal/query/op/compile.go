@@ -78,12 +78,15 @@ func (l Limits) withDefaults() Limits {
 type Result struct {
 	// Plan has the columns of Columns and may have more: those that its last
 	// Sort needs.
-	Plan      core.Plan
-	Raw       bool     // rows are records, not groups
-	Columns   []string // what to show, in this order
-	Stages    []StageInfo
-	Warnings  []Warning
-	Timeslice string // the column that holds the slice, "" without one
+	Plan    core.Plan
+	Raw     bool     // rows are records, not groups
+	Columns []string // what to show, in this order
+	// AllColumns says that the last stage names its columns by what is in the
+	// rows (transpose): all that it gives are shown.
+	AllColumns bool
+	Stages     []StageInfo
+	Warnings   []Warning
+	Timeslice  string // the column that holds the slice, "" without one
 }
 
 // StageInfo tells what one stage does, for --explain. N 0 is the scope.
@@ -116,7 +119,7 @@ func Compile(q *syntax.Query, env *Env) (*Result, error) {
 
 // run compiles a stage and notes what it read and made.
 func (b *builder) run(s *syntax.Stage, q *syntax.Query) error {
-	b.n = s.N
+	b.n, b.at = s.N, s.Span
 	b.info = append(b.info, StageInfo{N: s.N, Text: q.Src[s.Span.Start:s.Span.End]})
 	if s.Bad {
 		b.broken = true

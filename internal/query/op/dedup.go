@@ -31,7 +31,7 @@ func compileDedup(b *builder, c *syntax.Cursor) error {
 	}
 	if !consecutive {
 		row := b.window(&core.Window{Fn: core.RowNumber, Partition: keys, Order: b.order})
-		b.filter(core.Do(core.LeNum, row, core.IntOf(n)))
+		b.filter(do(core.LeNum, row, core.IntOf(n)))
 		return nil
 	}
 	if n > maxRun {
@@ -60,7 +60,7 @@ func (b *builder) dedupKeys(c *syntax.Cursor) ([]*core.Expr, error) {
 // dedupRuns drops a row when each of the n before it has its keys.
 func (b *builder) dedupRuns(keys []*core.Expr, n int64) {
 	row := b.window(&core.Window{Fn: core.RowNumber, Order: b.order})
-	same := []*core.Expr{core.Do(core.LtNum, core.IntOf(n), row)}
+	same := []*core.Expr{do(core.LtNum, core.IntOf(n), row)}
 	for _, k := range keys {
 		for back := int64(1); back <= n; back++ {
 			before := b.window(&core.Window{Fn: core.Lag, Arg: k, N: back, Order: b.order})

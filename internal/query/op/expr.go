@@ -81,7 +81,7 @@ func (b *builder) unary(e *syntax.Unary) (*core.Expr, error) {
 	if f, ok := constNum(x); ok {
 		return core.Num(-f), nil
 	}
-	return core.Do(core.Mul, toFloat(x), core.Num(-1)), nil
+	return do(core.Mul, toFloat(x), core.Num(-1)), nil
 }
 
 var arithmetic = map[string]core.Op{"+": core.Add, "-": core.Sub, "*": core.Mul, "/": core.Div, "%": core.Mod}
@@ -104,7 +104,7 @@ func (b *builder) binary(e *syntax.Binary) (*core.Expr, error) {
 		return contains(x, y), nil
 	}
 	if op, ok := arithmetic[e.Op]; ok {
-		return core.Do(op, toFloat(x), toFloat(y)), nil
+		return do(op, toFloat(x), toFloat(y)), nil
 	}
 	b.doubtNull(e)
 	return compare(e.Op, x, y), nil
@@ -140,7 +140,7 @@ func (b *builder) matches(e *syntax.Binary) (*core.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return core.Do(core.Glob, toText(x), toText(pattern)), nil
+	return do(core.Glob, toText(x), toText(pattern)), nil
 }
 
 // contains is a cased search; the empty text is in the empty text only.
@@ -148,12 +148,12 @@ func contains(x, y *core.Expr) *core.Expr {
 	x, y = toText(x), toText(y)
 	if y.Op == core.Const {
 		if y.S == "" || y.IsNullConst() {
-			return core.Do(core.EqText, x, y)
+			return do(core.EqText, x, y)
 		}
-		return core.Do(core.Contains, x, y)
+		return do(core.Contains, x, y)
 	}
 	empty := core.Str("")
-	return and(core.Do(core.Contains, x, y), or(not(core.Do(core.EqText, y, empty)), core.Do(core.EqText, x, empty)))
+	return and(do(core.Contains, x, y), or(not(do(core.EqText, y, empty)), do(core.EqText, x, empty)))
 }
 
 func (b *builder) in(e *syntax.In) (*core.Expr, error) {

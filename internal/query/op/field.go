@@ -42,17 +42,20 @@ func (b *builder) reads(name string) {
 
 // unknown is the mistake of a name that means nothing.
 func (b *builder) unknown(name string, at syntax.Span, what string) error {
-	var have []string
+	var have, own []string
 	for _, c := range b.cols {
 		have = append(have, c.name)
+		if c.made || b.fixed > 0 && !strings.HasPrefix(c.name, "_") {
+			own = append(own, c.name)
+		}
 	}
 	if s := syntax.Suggest(name, have); s != "" {
 		return b.errorf(at, CodeField, "%s\ndid you mean %s?", what, s)
 	}
-	if len(have) > 12 {
-		have = append(have[:12:12], "…")
+	if len(own) > 12 {
+		own = append(own[:12:12], "…")
 	}
-	return b.errorf(at, CodeField, "%s\nthere are: %s", what, strings.Join(have, ", "))
+	return b.errorf(at, CodeField, "%s\nthere are: %s", what, strings.Join(own, ", "))
 }
 
 // recordField is the value in the record at a name that is no column.
@@ -102,7 +105,7 @@ func pathsOf(doc *core.Expr, paths []Path) *core.Expr {
 	if len(list) == 1 {
 		return list[0]
 	}
-	return core.Do(core.Coalesce, list...)
+	return do(core.Coalesce, list...)
 }
 
 func jsonGet(doc *core.Expr, steps []core.Step, t core.Type) *core.Expr {

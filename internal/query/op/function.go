@@ -64,11 +64,11 @@ func (a args) number(i int, what string, low, high int64) (int64, error) {
 	return n, nil
 }
 
-func isNull(x *core.Expr) *core.Expr { return core.Do(core.IsNull, x) }
+func isNull(x *core.Expr) *core.Expr { return do(core.IsNull, x) }
 
 // of1 lowers a function of one text to one primitive.
 func ofText(op core.Op) func(a args) (*core.Expr, error) {
-	return func(a args) (*core.Expr, error) { return core.Do(op, a.text(0)), nil }
+	return func(a args) (*core.Expr, error) { return do(op, a.text(0)), nil }
 }
 
 // basicFunctions choose, cast and test for null.
@@ -79,11 +79,11 @@ var basicFunctions = []*Function{
 		lower: func(a args) (*core.Expr, error) { return isNull(a.text(0)), nil }},
 	{Name: "isEmpty", Min: 1, Max: 1, Form: "isEmpty(x)", Help: `true when x is null or ""`,
 		lower: func(a args) (*core.Expr, error) {
-			return or(isNull(a.text(0)), core.Do(core.EqText, a.text(0), core.Str(""))), nil
+			return or(isNull(a.text(0)), do(core.EqText, a.text(0), core.Str(""))), nil
 		}},
 	{Name: "isBlank", Min: 1, Max: 1, Form: "isBlank(x)", Help: "true when x is null, empty or white space",
 		lower: func(a args) (*core.Expr, error) {
-			return or(isNull(a.text(0)), core.Do(core.EqText, core.Do(core.Trim, a.text(0)), core.Str(""))), nil
+			return or(isNull(a.text(0)), do(core.EqText, do(core.Trim, a.text(0)), core.Str(""))), nil
 		}},
 	{Name: "isNumeric", Min: 1, Max: 1, Form: "isNumeric(x)", Help: "true when x is a number or a text that reads as one; also 0x hexadecimal, and a trailing L",
 		lower: func(a args) (*core.Expr, error) {

@@ -11,11 +11,11 @@ import (
 // value null; the row stays, since a record may hold a service's name instead.
 var netFunctions = []*Function{
 	{Name: "isValidIP", Min: 1, Max: 1, Form: "isValidIP(ip)", Help: "true of an IPv4 or IPv6 address",
-		lower: func(a args) (*core.Expr, error) { return or(isIPv4(a.text(0)), core.Do(core.IsIPv6, a.text(0))), nil }},
+		lower: func(a args) (*core.Expr, error) { return or(isIPv4(a.text(0)), do(core.IsIPv6, a.text(0))), nil }},
 	{Name: "isValidIPv4", Min: 1, Max: 1, Form: "isValidIPv4(ip)", Help: "true of an IPv4 address",
 		lower: func(a args) (*core.Expr, error) { return isIPv4(a.text(0)), nil }},
 	{Name: "isValidIPv6", Min: 1, Max: 1, Form: "isValidIPv6(ip)", Help: "true of an IPv6 address",
-		lower: func(a args) (*core.Expr, error) { return core.Do(core.IsIPv6, a.text(0)), nil }},
+		lower: func(a args) (*core.Expr, error) { return do(core.IsIPv6, a.text(0)), nil }},
 	{Name: "isPrivateIP", Min: 1, Max: 1, Form: "isPrivateIP(ip)", Help: "true of an IPv4 address of 10/8, 172.16/12 or 192.168/16",
 		lower: func(a args) (*core.Expr, error) { return inNets(a.text(0), privateNets), nil }},
 	{Name: "isReservedIP", Min: 1, Max: 1, Form: "isReservedIP(ip)", Help: "true of an IPv4 address that is for special use: this host, loopback, link-local, tests, multicast and above",
@@ -41,17 +41,17 @@ var (
 		"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"}
 )
 
-func isIPv4(x *core.Expr) *core.Expr { return not(isNull(core.Do(core.IPv4Num, x))) }
+func isIPv4(x *core.Expr) *core.Expr { return not(isNull(do(core.IPv4Num, x))) }
 
 func inNets(x *core.Expr, nets []string) *core.Expr {
-	n := core.Do(core.IPv4Num, x)
+	n := do(core.IPv4Num, x)
 	var list []*core.Expr
 	for _, s := range nets {
 		p := netip.MustParsePrefix(s)
 		a := p.Addr().As4()
 		low := int64(a[0])<<24 | int64(a[1])<<16 | int64(a[2])<<8 | int64(a[3])
 		high := low + 1<<(32-p.Bits()) - 1
-		list = append(list, and(core.Do(core.LeNum, core.IntOf(low), n), core.Do(core.LeNum, n, core.IntOf(high))))
+		list = append(list, and(do(core.LeNum, core.IntOf(low), n), do(core.LeNum, n, core.IntOf(high))))
 	}
 	return or(list...)
 }
@@ -62,8 +62,8 @@ func dotted(n int64) string {
 
 // network is the address as a number, divided by the size of its network.
 func network(x *core.Expr, bits int64) *core.Expr {
-	n := core.Do(core.ToFloat, core.Do(core.IPv4Num, x))
-	return maths("floor", core.Do(core.Div, n, core.Num(float64(int64(1)<<(32-bits)))))
+	n := do(core.ToFloat, do(core.IPv4Num, x))
+	return maths("floor", do(core.Div, n, core.Num(float64(int64(1)<<(32-bits)))))
 }
 
 func lowerSamePrefix(a args) (*core.Expr, error) {
@@ -71,7 +71,7 @@ func lowerSamePrefix(a args) (*core.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return core.Do(core.EqNum, network(a.text(0), bits), network(a.text(1), bits)), nil
+	return do(core.EqNum, network(a.text(0), bits), network(a.text(1), bits)), nil
 }
 
 // lowerPrefix prints the network's number as four bytes.
@@ -80,11 +80,11 @@ func lowerPrefix(a args) (*core.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	net := core.Do(core.Mul, network(a.text(0), bits), core.Num(float64(int64(1)<<(32-bits))))
+	net := do(core.Mul, network(a.text(0), bits), core.Num(float64(int64(1)<<(32-bits))))
 	var list []*core.Expr
 	for _, shift := range []int{24, 16, 8, 0} {
-		part := maths("floor", core.Do(core.Div, net, core.Num(float64(int64(1)<<shift))))
-		list = append(list, core.Do(core.ToText, core.Do(core.Mod, part, core.Num(256))), core.Str("."))
+		part := maths("floor", do(core.Div, net, core.Num(float64(int64(1)<<shift))))
+		list = append(list, do(core.ToText, do(core.Mod, part, core.Num(256))), core.Str("."))
 	}
-	return core.Do(core.Concat, list[:len(list)-1]...), nil
+	return do(core.Concat, list[:len(list)-1]...), nil
 }

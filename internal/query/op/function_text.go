@@ -11,7 +11,7 @@ import (
 var textFunctions = []*Function{
 	{Name: "length", Min: 1, Max: 1, Form: "length(s)", Help: "characters of s; 0 of null",
 		lower: func(a args) (*core.Expr, error) {
-			return coalesce(core.Do(core.Length, a.text(0)), core.IntOf(0)), nil
+			return coalesce(do(core.Length, a.text(0)), core.IntOf(0)), nil
 		}},
 	{Name: "replace", Min: 3, Max: 3, Form: `replace(s, "text"|/regex/, "new") as field`, regex: true,
 		Help:  "s with every occurrence replaced; with a regular expression, $1, ${name} and $0 stand for what it matched, \\\\$ for a dollar",
@@ -24,9 +24,9 @@ var textFunctions = []*Function{
 	{Name: "contains", Min: 2, Max: 2, Form: "contains(s, part)", Help: "true when part stands in s, by case",
 		lower: func(a args) (*core.Expr, error) { return contains(a.x[0], a.x[1]), nil }},
 	{Name: "startsWith", Min: 2, Max: 2, Form: "startsWith(s, part)", Help: "true when s starts with part, by case",
-		lower: func(a args) (*core.Expr, error) { return core.Do(core.HasPrefix, a.text(0), a.text(1)), nil }},
+		lower: func(a args) (*core.Expr, error) { return do(core.HasPrefix, a.text(0), a.text(1)), nil }},
 	{Name: "endsWith", Min: 2, Max: 2, Form: "endsWith(s, part)", Help: "true when s ends with part, by case",
-		lower: func(a args) (*core.Expr, error) { return core.Do(core.HasSuffix, a.text(0), a.text(1)), nil }},
+		lower: func(a args) (*core.Expr, error) { return do(core.HasSuffix, a.text(0), a.text(1)), nil }},
 	{Name: "urldecode", Min: 1, Max: 1, Form: "urldecode(s)", Help: "%XX and + decoded", lower: ofText(core.URLDec)},
 	{Name: "urlencode", Min: 1, Max: 1, Form: "urlencode(s)", Help: "all but unreserved characters as %XX", lower: ofText(core.URLEnc)},
 	{Name: "base64Decode", Min: 1, Max: 1, Form: "base64Decode(s)", Help: "null when s is no base64 of a text", lower: ofText(core.Base64Dec)},
@@ -35,13 +35,13 @@ var textFunctions = []*Function{
 	{Name: "asciiToHex", Min: 1, Max: 1, Form: "asciiToHex(s)", Help: "the bytes of s in hexadecimal", lower: ofText(core.HexEnc)},
 	{Name: "hexToDec", Min: 1, Max: 1, Form: "hexToDec(s)", Help: "up to 16 hexadecimal digits as a number, two's complement", lower: ofText(core.HexToInt)},
 	{Name: "decToHex", Min: 1, Max: 1, Form: "decToHex(n)", Help: "a whole number in hexadecimal, two's complement",
-		lower: func(a args) (*core.Expr, error) { return core.Do(core.IntToHex, a.int(0)), nil }},
+		lower: func(a args) (*core.Expr, error) { return do(core.IntToHex, a.int(0)), nil }},
 	{Name: "hash", Min: 1, Max: 2, Form: `hash(s[, "md5"|"sha1"|"sha2_256"])`, Help: "in lower-case hexadecimal; md5 unless said otherwise", lower: lowerHash},
 	{Name: "jsonArrayContains", Min: 2, Max: 2, Form: `jsonArrayContains(f, "value")`, Help: "true when the JSON array has the value",
-		lower: func(a args) (*core.Expr, error) { return core.Do(core.JSONHas, a.text(0), a.text(1)), nil }},
+		lower: func(a args) (*core.Expr, error) { return do(core.JSONHas, a.text(0), a.text(1)), nil }},
 	{Name: "jsonArraySize", Min: 1, Max: 1, Form: "jsonArraySize(f)", Help: "elements of the JSON array; -1 when it is none",
 		lower: func(a args) (*core.Expr, error) {
-			return coalesce(core.Do(core.JSONLen, a.text(0)), core.IntOf(-1)), nil
+			return coalesce(do(core.JSONLen, a.text(0)), core.IntOf(-1)), nil
 		}},
 }
 
@@ -50,7 +50,7 @@ func lowerConcat(a args) (*core.Expr, error) {
 	for i := range a.x {
 		list = append(list, coalesce(a.text(i), core.Str("")))
 	}
-	return core.Do(core.Concat, list...), nil
+	return do(core.Concat, list...), nil
 }
 
 // lowerSubstring checks the positions that are known; unknown ones that make no
@@ -61,7 +61,7 @@ func lowerSubstring(a args) (*core.Expr, error) {
 		return nil, a.b.errorf(a.at(1), CodeValue, "substring cannot start before 0")
 	}
 	if a.len() == 2 {
-		return core.Do(core.Substr, a.text(0), from, core.Do(core.Length, a.text(0))), nil
+		return do(core.Substr, a.text(0), from, do(core.Length, a.text(0))), nil
 	}
 	to := a.int(2)
 	f, ok1 := constNum(from)
@@ -70,15 +70,15 @@ func lowerSubstring(a args) (*core.Expr, error) {
 		if t < f {
 			return nil, a.b.errorf(a.at(2), CodeValue, "substring cannot end before it starts")
 		}
-		return core.Do(core.Substr, a.text(0), from, core.IntOf(int64(t-f))), nil
+		return do(core.Substr, a.text(0), from, core.IntOf(int64(t-f))), nil
 	}
-	return core.Do(core.Substr, a.text(0), from, toInt(core.Do(core.Sub, toFloat(to), toFloat(from)))), nil
+	return do(core.Substr, a.text(0), from, toInt(do(core.Sub, toFloat(to), toFloat(from)))), nil
 }
 
 var hashes = map[string]string{"md5": "md5", "sha1": "sha1", "sha2_256": "sha2_256", "sha256": "sha2_256"}
 
 func lowerHash(a args) (*core.Expr, error) {
-	e := core.Do(core.Hash, a.text(0))
+	e := do(core.Hash, a.text(0))
 	e.S = "md5"
 	if a.len() == 2 {
 		name, err := a.constant(1, "the kind of hash")
@@ -101,7 +101,7 @@ func lowerReplace(a args) (*core.Expr, error) {
 		return nil, a.b.errorf(a.at(2), CodeValue, "the new text cannot be a regular expression")
 	}
 	if !ok {
-		return core.Do(core.Replace, a.text(0), a.text(1), a.text(2)), nil
+		return do(core.Replace, a.text(0), a.text(1), a.text(2)), nil
 	}
 	with, err := a.constant(2, "what replaces a regular expression")
 	if err != nil {
@@ -115,7 +115,7 @@ func lowerReplace(a args) (*core.Expr, error) {
 	if err != nil {
 		return nil, a.b.errorf(a.at(2), CodeValue, "%v", err)
 	}
-	e := core.Do(core.ReplaceRe, a.text(0))
+	e := do(core.ReplaceRe, a.text(0))
 	e.Re, e.Rep = re, parts
 	return e, nil
 }

@@ -46,14 +46,14 @@ func lowerFormatDate(a args) (*core.Expr, error) {
 }
 
 func lowerTime(a args, op core.Op, x *core.Expr) (*core.Expr, error) {
-	e := core.Do(op, x)
+	e := do(op, x)
 	e.S, e.Zone = defaultPattern, a.b.env.Zone
 	var err error
 	if a.len() > 1 {
 		if e.S, err = a.constant(1, "the pattern of a time"); err != nil {
 			return nil, err
 		}
-		if err := checkPattern(e.S); err != "" {
+		if err := checkPattern(e.S, op == core.ParseTime); err != "" {
 			return nil, a.b.errorf(a.at(1), CodeValue, "%s", err)
 		}
 	}
@@ -69,23 +69,42 @@ func lowerTime(a args, op core.Op, x *core.Expr) (*core.Expr, error) {
 	return e, nil
 }
 
-// patternLetters are those of SimpleDateFormat that back ends know.
-const patternLetters = "yMdHhmsSaEzZXDkKu"
+// The letters of SimpleDateFormat that back ends write, and those that they read.
+const (
+	writtenLetters = "yMdDHhmsSuaEzZX"
+	readLetters    = "yMdHhmsSaEzZX"
+	maxPattern     = 256
+)
 
-// checkPattern tells what is wrong with a pattern of a time, or "".
-func checkPattern(p string) string {
-	quoted := false
-	for _, r := range p {
-		switch {
-		case r == '\'':
-			quoted = !quoted
-		case quoted || !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'):
-		case !strings.ContainsRune(patternLetters, r):
-			return "the pattern has a letter " + string(r) + ", which means nothing in a time\nput plain text in single quotes"
-		}
+// checkPattern tells what is wrong with a pattern of a time and, behind a line
+// break, what to do; "" when nothing is.
+func checkPattern(p string, read bool) string {
+	letters, longest := writtenLetters, 16
+	if read {
+		letters, longest = readLetters, 4
 	}
-	if quoted {
-		return "a single quote in the pattern is never closed"
+	if len(p) > maxPattern {
+		return "the pattern of a time is too long"
+	}
+	for i := 0; i < len(p); {
+		n := 1
+		for i+n < len(p) && p[i+n] == p[i] {
+			n++
+		}
+		switch c := p[i]; {
+		case c == '\'':
+			end := strings.IndexByte(p[i+1:], '\'')
+			if end < 0 {
+				return "a single quote in the pattern is never closed"
+			}
+			n = end + 2
+		case (c|0x20) < 'a' || (c|0x20) > 'z':
+		case strings.IndexByte(letters, c) < 0 || n > longest:
+			return "the pattern has " + p[i:i+n] + ", which means nothing here\nletters are " + letters + "; put plain text in single quotes"
+		case c == 'S' && n != 3 && (read || n != 6 && n != 9):
+			return "parts of a second have three digits\nwrite SSS"
+		}
+		i += n
 	}
 	return ""
 }

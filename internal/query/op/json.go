@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gatehouse/internal/event"
 	"gatehouse/internal/query/core"
 	"gatehouse/internal/query/syntax"
 )
@@ -120,10 +121,7 @@ func (b *builder) jsonPaths(src *core.Expr, s *jsonStage) error {
 		if assigned(made, name) {
 			return b.errorf(s.spans[i], CodeDuplicate, "two fields are called %s\ngive them other names with as", name)
 		}
-		x := jsonGet(src, steps, core.Text)
-		if s.auto {
-			x = b.jsonKey(src, path, steps)
-		}
+		x := b.jsonValue(src, path, steps, s.auto)
 		made = append(made, assign{name, x})
 		there = append(there, not(isNull(x)))
 	}
@@ -135,13 +133,24 @@ func (b *builder) jsonPaths(src *core.Expr, s *jsonStage) error {
 	return nil
 }
 
-// jsonKey finds a key whatever its case where that is known: in the record.
-func (b *builder) jsonKey(src *core.Expr, path string, steps []core.Step) *core.Expr {
-	if src.Op == core.Column && src.Name == rawColumn {
+// jsonValue is what stands at a path. Of the record, columns that are such a path
+// are read instead of its text, and fold finds keys whatever their case.
+func (b *builder) jsonValue(src *core.Expr, path string, steps []core.Step, fold bool) *core.Expr {
+	raw := src.Op == core.Column && src.Name == rawColumn
+	c, ok := b.lookup(path)
+	f, known := event.Lookup(path)
+	switch {
+	case raw && ok && known && !c.made && recordsOwn(f) && (fold || f.String() == path):
+		return c.read()
+	case raw && fold:
 		return b.recordField(path)
 	}
 	return jsonGet(src, steps, core.Text)
 }
+
+// recordsOwn tells whether a column is what records call it themselves, so that
+// no mapping of ours stands between.
+func recordsOwn(f event.Field) bool { return f >= event.EventName && f <= event.StopReason }
 
 // jsonPath reads $.a.b[0]['odd.key']. A [*] at the end is the array itself.
 func jsonPath(s string) ([]core.Step, error) {

@@ -132,7 +132,7 @@ func (w *literalWalk) literal(re *syntax.Regexp) {
 
 // matchRe is a search of x for the expression.
 func matchRe(x *core.Expr, re *core.Regex) *core.Expr {
-	e := core.Do(core.MatchRe, toText(x))
+	e := do(core.MatchRe, toText(x))
 	e.Re = re
 	return e
 }
@@ -146,11 +146,11 @@ func glob(x *core.Expr, pattern string) *core.Expr {
 	inner := slices.DeleteFunc(slices.Clone(parts[min(1, last):last]), func(s string) bool { return s == "" })
 	switch {
 	case last == 0:
-		return core.Do(core.EqText, x, core.Str(pattern))
+		return do(core.EqText, x, core.Str(pattern))
 	case len(inner) == 0:
 		return ends(x, parts[0], parts[last])
 	case len(inner) == 1 && parts[0] == "" && parts[last] == "":
-		return core.Do(core.Contains, x, core.Str(inner[0]))
+		return do(core.Contains, x, core.Str(inner[0]))
 	}
 	return matchRe(x, globRegex(parts))
 }
@@ -159,16 +159,16 @@ func glob(x *core.Expr, pattern string) *core.Expr {
 func ends(x *core.Expr, prefix, suffix string) *core.Expr {
 	var list []*core.Expr
 	if prefix != "" {
-		list = append(list, core.Do(core.HasPrefix, x, core.Str(prefix)))
+		list = append(list, do(core.HasPrefix, x, core.Str(prefix)))
 	}
 	if suffix != "" {
-		list = append(list, core.Do(core.HasSuffix, x, core.Str(suffix)))
+		list = append(list, do(core.HasSuffix, x, core.Str(suffix)))
 	}
 	if len(list) == 2 {
 		return matchRe(x, globRegex([]string{prefix, suffix}))
 	}
 	if len(list) == 0 { // * alone
-		return not(core.Do(core.IsNull, x))
+		return not(do(core.IsNull, x))
 	}
 	return list[0]
 }

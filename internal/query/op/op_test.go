@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/internal/query/core"
+	"gatehouse/internal/query/eval"
 	"gatehouse/internal/query/syntax"
 )
 
@@ -85,6 +86,9 @@ func compiled(src string, env *Env) string {
 		}
 		return es.Render(src)
 	}
+	if err := eval.Check(res.Plan); err != nil {
+		return Format(res.Plan) + "BROKEN PLAN: " + err.Error() + "\n"
+	}
 	out := Format(res.Plan) + "show " + strings.Join(res.Columns, ", ") + "\n"
 	for _, w := range res.Warnings {
 		out += fmt.Sprintf("warning at stage %d: %s\n", w.Stage, w.Message)
@@ -105,7 +109,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := rewrite(string(data))
+			got := rewrite(string(data), func(src string) string { return compiled(src, env()) })
 			save(t, file, got)
 			if !*update {
 				diff(t, got, string(data))
@@ -115,7 +119,7 @@ func TestGolden(t *testing.T) {
 }
 
 // rewrite is the file with the results that the queries have now.
-func rewrite(data string) string {
+func rewrite(data string, result func(src string) string) string {
 	var out strings.Builder
 	for line := range strings.Lines(data) {
 		if strings.HasPrefix(line, "    ") {
@@ -123,7 +127,7 @@ func rewrite(data string) string {
 		}
 		out.WriteString(line)
 		if src := strings.TrimSpace(line); src != "" && !strings.HasPrefix(src, "#") {
-			for l := range strings.Lines(compiled(src, env())) {
+			for l := range strings.Lines(result(src)) {
 				out.WriteString("    " + l)
 			}
 		}

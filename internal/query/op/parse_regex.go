@@ -47,7 +47,7 @@ func (o *parseOptions) option(c *syntax.Cursor) (bool, error) {
 func (b *builder) source(o parseOptions) (*core.Expr, error) {
 	f := o.field
 	if f == nil {
-		f = &syntax.Field{Name: rawColumn}
+		f = &syntax.Field{At: syntax.At{Pos: b.at}, Name: rawColumn}
 	}
 	x, err := b.field(f.Name, f.Span())
 	if err != nil {
@@ -109,7 +109,7 @@ func (b *builder) parseRegexes(list []*syntax.Regex, o parseOptions) error {
 }
 
 func extract(src *core.Expr, re *core.Regex, group int64) *core.Expr {
-	e := core.Do(core.ExtractRe, src)
+	e := do(core.ExtractRe, src)
 	e.Re, e.N = re, group
 	return e
 }
@@ -145,7 +145,7 @@ func (b *builder) parsed(hit *core.Expr, made []assign, nodrop bool) {
 		keep := b.keep(made) // before the fields change
 		read := b.hide(mark)
 		b.set(keep...)
-		b.chain = core.Do(core.IsTrue, read[0])
+		b.chain = do(core.IsTrue, read[0])
 	case b.chain != nil:
 		b.filter(or(b.chain, hit))
 		b.set(b.keep(made)...)
@@ -170,7 +170,7 @@ func (b *builder) keep(made []assign) []assign {
 // parseMulti makes a row of each match. Of several groups, the whole match is
 // what makes the rows and the groups are read from it again.
 func (b *builder) parseMulti(src *core.Expr, re *core.Regex, names []string, nodrop bool) {
-	all := core.Do(core.FindAllRe, src)
+	all := do(core.FindAllRe, src)
 	all.Re = re
 	if len(names) == 1 {
 		all.N = 1

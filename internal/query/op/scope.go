@@ -100,9 +100,9 @@ func scopeText(x *core.Expr, s *syntax.ScopeField) *core.Expr {
 	x, value := toText(x), s.Value
 	switch {
 	case x.Op == core.Column && x.Name == event.Collector.String() && strings.EqualFold(value, invocationCollector):
-		return core.Do(core.EqText, x, core.Str(invocationCollector))
+		return do(core.EqText, x, core.Str(invocationCollector))
 	case x.Op != core.Column || !ownWords[x.Name]:
-		x = core.Do(core.Lower, x)
+		x = do(core.Lower, x)
 	}
 	value = strings.ToLower(value)
 	switch {
@@ -111,7 +111,7 @@ func scopeText(x *core.Expr, s *syntax.ScopeField) *core.Expr {
 	case s.Wild:
 		return glob(x, value)
 	}
-	return core.Do(core.EqText, x, core.Str(value))
+	return do(core.EqText, x, core.Str(value))
 }
 
 // wildRegex is a pattern of * and ? as an expression of the whole text.
@@ -134,10 +134,11 @@ func wildRegex(pattern string) *core.Regex {
 
 // Terms are runs of letters, digits and underscores. The text of a record is
 // JSON, in which a line break is the two characters \n: an escape is no part of
-// a term and counts as white space.
+// a term, and those of blanks are blanks. A writer that escapes letters as \u hides
+// the words they are in.
 const (
 	termChar  = `[\pL\pN_]`
-	termStart = `(?:^|[^\pL\pN_\\]|\\[bfnrt\\])`
+	termStart = `(?:^|[^\pL\pN_\\]|\\[bfnrt\\]|\\u[0-9a-fA-F]{4})`
 	termEnd   = `(?:$|[^\pL\pN_])`
 	blanks    = `(?:\s|\\[nrt])+`
 )
@@ -164,8 +165,8 @@ func keyword(s *syntax.ScopeTerm) (*core.Expr, error) {
 		return nil, err
 	}
 	p := matchRe(raw, re)
-	if lit := longestWord(s); len(lit) > 1 {
-		return and(core.Do(core.Contains, core.Do(core.Lower, raw), core.Str(lit)), p), nil
+	if lit := longestWord(s); len(lit) > 1 && len(re.All) == 0 {
+		return and(do(core.Contains, do(core.Lower, raw), core.Str(lit)), p), nil
 	}
 	return p, nil
 }

@@ -56,7 +56,7 @@ func compileTimeslice(b *builder, c *syntax.Cursor) error {
 		start, end = core.IntOf(b.env.From.UnixMilli()), core.IntOf(b.env.To.UnixMilli())
 	} else {
 		start = bucket(toInt(ms.read()), width, b.env.Zone)
-		end = toInt(core.Do(core.Add, toFloat(start), core.Num(float64(width.Milliseconds()))))
+		end = toInt(do(core.Add, toFloat(start), core.Num(float64(width.Milliseconds()))))
 	}
 	b.set(assign{name, start}, assign{name + "_end", end})
 	b.timeslice = name
@@ -64,7 +64,7 @@ func compileTimeslice(b *builder, c *syntax.Cursor) error {
 }
 
 func bucket(ms *core.Expr, width time.Duration, zone *time.Location) *core.Expr {
-	e := core.Do(core.TimeBucket, ms)
+	e := do(core.TimeBucket, ms)
 	e.N, e.Zone = width.Milliseconds(), zone
 	return e
 }

@@ -60,7 +60,7 @@ func (b *builder) atField(c *syntax.Cursor) bool {
 		return false
 	}
 	agg := b.table.aggregates[strings.ToLower(f.Name)]
-	return agg == nil || !agg.bare || b.isField(f.Name)
+	return agg == nil || b.isField(f.Name)
 }
 
 // topRows keeps the rows in which a field is largest.
@@ -107,7 +107,7 @@ func compileTopk(b *builder, c *syntax.Cursor) error {
 	}
 	b.sort(keys...)
 	rank := b.window(&core.Window{Fn: core.RowNumber, Partition: groups, Order: b.order})
-	b.filter(core.Do(core.LeNum, rank, core.IntOf(n)))
+	b.filter(do(core.LeNum, rank, core.IntOf(n)))
 	b.set(assign{"_rank", rank})
 	b.sort(order...)
 	return nil

@@ -212,7 +212,7 @@ func (b *builder) readPlainStates(c *syntax.Cursor, t *transaction) error {
 		return err
 	}
 	for _, p := range list {
-		if err := b.addState(t, p.name, core.Do(core.EqText, toText(x), core.Str(p.value)), at); err != nil {
+		if err := b.addState(t, p.name, do(core.EqText, toText(x), core.Str(p.value)), at); err != nil {
 			return err
 		}
 	}
@@ -309,10 +309,10 @@ func (b *builder) dropFringe(fringe time.Duration) {
 	start, _ := b.lookup("_start_time")
 	end, _ := b.lookup("_end_time")
 	if from := b.env.From; !from.IsZero() {
-		b.filter(core.Do(core.LeNum, core.IntOf(from.Add(fringe).UnixMilli()), end.read()))
+		b.filter(do(core.LeNum, core.IntOf(from.Add(fringe).UnixMilli()), end.read()))
 	}
 	if to := b.env.To; !to.IsZero() {
-		b.filter(core.Do(core.LtNum, start.read(), core.IntOf(to.Add(-fringe).UnixMilli())))
+		b.filter(do(core.LtNum, start.read(), core.IntOf(to.Add(-fringe).UnixMilli())))
 	}
 }
 
@@ -341,7 +341,7 @@ func (b *builder) byFlow(t *transaction) {
 	when := b.window(&core.Window{Fn: core.Lag, Arg: at, N: 1, Partition: keys, Order: oldestFirst()})
 	b.flowFringe(t.fringe, at, keys)
 	b.filter(not(isNull(before)))
-	latency := toInt(core.Do(core.Sub, toFloat(at), toFloat(when)))
+	latency := toInt(do(core.Sub, toFloat(at), toFloat(when)))
 	var cols []assign
 	for i, k := range t.keys {
 		cols = append(cols, assign{k.name, keys[i]})
@@ -359,10 +359,10 @@ func (b *builder) flowFringe(fringe time.Duration, at *core.Expr, keys []*core.E
 	first.Fn, last.Fn = core.MovMin, core.MovMax
 	start, end := b.window(&first), b.window(&last)
 	if from := b.env.From; !from.IsZero() {
-		b.filter(core.Do(core.LeNum, core.IntOf(from.Add(fringe).UnixMilli()), end))
+		b.filter(do(core.LeNum, core.IntOf(from.Add(fringe).UnixMilli()), end))
 	}
 	if to := b.env.To; !to.IsZero() {
-		b.filter(core.Do(core.LtNum, start, core.IntOf(to.Add(-fringe).UnixMilli())))
+		b.filter(do(core.LtNum, start, core.IntOf(to.Add(-fringe).UnixMilli())))
 	}
 }
 
