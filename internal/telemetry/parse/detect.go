@@ -176,6 +176,9 @@ func (s *scanner) insideBytes(b []byte, depth int) error {
 		s.fail(s.at, BadEnvelope, "too many envelopes in one another", b)
 		return nil
 	}
+	if mine, err := s.insideLine(t, depth+1); mine {
+		return err
+	}
 	in := &scanner{shared: s.shared, depth: depth + 1, at: s.at, fixed: true}
 	return in.read(bytes.NewReader(b))
 }

@@ -19,18 +19,24 @@ import (
 // names that an enriched log adds (UID="ann") become uid_name. An event ends
 // with its EOE line, two seconds of the log later, or when too many are open.
 type auditJoiner struct {
-	max  int                       // bytes of one record
-	emit func(record []byte) error // what it is given is valid until it returns
+	max  int // bytes of one record
+	emit func(at place, record []byte) error
 	open map[auditKey]*auditEvent
 	age  []auditKey // open ones, oldest first
 	size int        // bytes held
 	json []byte
 }
 
-// flushAudit ends the events that are open when a scan ends.
-func (s *scanner) flushAudit() error {
-	s.audit.emit = (&Text{s: s}).Record
-	return s.audit.flush()
+// joiner is the joiner of the whole scan, which delivers what it ends through
+// the stream that is being read.
+func (s *scanner) joiner() *auditJoiner {
+	s.audit.max = s.o.MaxRecord
+	s.audit.emit = func(at place, record []byte) error {
+		defer func(now place) { s.at = now }(s.at)
+		s.at = at
+		return s.insideText(record, s.depth)
+	}
+	return &s.audit
 }
 
 const (
@@ -44,6 +50,7 @@ type auditKey struct {
 }
 
 type auditEvent struct {
+	at      place // of its first line
 	time    time.Time
 	size    int
 	cut     bool // lines were dropped for size
@@ -68,7 +75,7 @@ type auditLine struct {
 }
 
 // line takes a line, and reports whether it is audit's.
-func (j *auditJoiner) line(b []byte) (bool, error) {
+func (j *auditJoiner) line(b []byte, at place) (bool, error) {
 	l, ok := readAuditLine(b)
 	if !ok {
 		return false, nil
@@ -85,7 +92,7 @@ func (j *auditJoiner) line(b []byte) (bool, error) {
 		if j.open == nil {
 			j.open = make(map[auditKey]*auditEvent)
 		}
-		e = &auditEvent{time: l.time, bodies: make(map[string][][]byte)}
+		e = &auditEvent{at: at, time: l.time, bodies: make(map[string][][]byte)}
 		j.open[key] = e
 		j.age = append(j.age, key)
 	}
@@ -138,7 +145,7 @@ func (j *auditJoiner) close(key auditKey) error {
 		}
 	}
 	j.json = e.appendJSON(j.json[:0], key)
-	return j.emit(j.json)
+	return j.emit(e.at, j.json)
 }
 
 // auditKinds are the numbers that the kernel's own log has for names.

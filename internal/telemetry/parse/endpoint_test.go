@@ -137,13 +137,32 @@ func TestAuditBounds(t *testing.T) {
 func TestAuditInEnvelopes(t *testing.T) {
 	in := `{"logEvents":[{"id":"1","timestamp":1,"message":"type=SYSCALL msg=audit(1772366400.001:7): pid=2"},` +
 		`{"id":"2","timestamp":1,"message":"type=EXECVE msg=audit(1772366400.001:7): argc=1 a0=\"ls\""},` +
+		`{"_raw":"<Event>\n<System><Channel>C</Channel></System>\n</Event>"},` +
 		`{"id":"3","timestamp":1,"message":"type=CWD msg=audit(1772366409.001:8): cwd=\"/\""}]}`
 	want := []string{
+		`windows {"Event":{"System":{"Channel":"C"}}}`,
 		`auditd {"record":"auditd","time":"2026-03-01T12:00:00.001Z","serial":"7","argv":["ls"],"command_line":"ls","syscall":{"pid":"2"},"execve":{"argc":"1"}}`,
 		`auditd {"record":"auditd","time":"2026-03-01T12:00:09.001Z","serial":"8","cwd":{"cwd":"/"}}`,
 	}
 	if got, problems := scanText(t, in, Options{}); !slices.Equal(got, want) || len(problems) > 0 {
 		t.Errorf("%v\n got %s", problems, strings.Join(got, "\n     "))
+	}
+}
+
+// TestEndpointPlaces: a record begins where its first line does.
+func TestEndpointPlaces(t *testing.T) {
+	in := "Mar  1 12:00:00 h x: nothing\n" +
+		"type=CWD msg=audit(1772366400.001:7): cwd=\"/\"\n" +
+		"Mar  1 12:00:00 h sysmon: <Event><System><Channel>C</Channel></System></Event>\n" +
+		"type=CWD msg=audit(1772366400.001:8): cwd=\"/\"\n" +
+		"type=PATH msg=audit(1772366400.001:7): item=0\n"
+	var got []string
+	Scan(strings.NewReader(in), Options{}, func(r *event.Raw) error {
+		got = append(got, fmt.Sprint(r.Format, " ", r.Origin.Line))
+		return nil
+	}, func(p event.Problem) { t.Error(p) })
+	if want := []string{"windows 3", "auditd 2", "auditd 4"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -34,14 +34,20 @@ func hasLines(head []byte) bool {
 		return true
 	}
 	for line := range bytes.Lines(head) {
-		if _, ok := readAuditLine(line); ok || hasEvent(line) {
+		if _, ok := readAuditLine(line); ok || isEventLine(line) {
 			return true
 		}
-		if bytes.IndexByte(line, '{') >= 0 {
+		if bytes.ContainsAny(line, `{["`) {
 			return false
 		}
 	}
 	return false
+}
+
+// isEventLine recognises an event behind a header, and not within JSON.
+func isEventLine(line []byte) bool {
+	i := bytes.Index(line, []byte("<Event"))
+	return i >= 0 && !bytes.ContainsAny(line[:i], `{"`) && hasEvent(line)
 }
 
 // scanXML reads Event elements, whatever stands around them.
@@ -62,19 +68,17 @@ func scanXML(t *Text) error {
 // counted and passed: a system's log is full of it.
 func scanLines(t *Text) error {
 	var x xmlReader
-	j := &t.s.audit
-	j.max = t.MaxRecord()
+	j := t.s.joiner()
 	for {
 		line, ok := t.Next("\n")
 		if !ok {
 			return nil
 		}
-		j.emit = t.Record // a piece of the stream that is at hand may end an event of another
 		line = bytes.TrimSpace(line)
-		mine, err := j.line(line)
+		mine, err := j.line(line, t.s.at)
 		switch {
 		case mine || len(line) == 0:
-		case hasEvent(line):
+		case isEventLine(line):
 			err = x.event(t, line)
 		case bytes.Contains(line, []byte(`{"`)) && line[len(line)-1] == '}':
 			err = t.Record(line[bytes.Index(line, []byte(`{"`)):])
@@ -85,6 +89,20 @@ func scanLines(t *Text) error {
 			return err
 		}
 	}
+}
+
+// insideLine takes what an envelope holds when it is one audit line or one
+// event: too little for the windows of a stream.
+func (s *scanner) insideLine(b []byte, depth int) (mine bool, err error) {
+	in := &scanner{shared: s.shared, depth: depth, at: s.at, fixed: true}
+	if bytes.HasSuffix(b, []byte(eventEnd)) && bytes.Count(b, []byte(eventEnd)) == 1 {
+		var x xmlReader
+		return true, x.event(&Text{s: in}, b)
+	}
+	if bytes.IndexByte(b, '\n') >= 0 {
+		return false, nil
+	}
+	return in.joiner().line(b, s.at)
 }
 
 // syslogHost gives the host of a syslog header, "" when there is none.

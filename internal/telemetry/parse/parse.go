@@ -90,7 +90,7 @@ func Scan(r io.Reader, o Options, record func(*event.Raw) error, problem func(ev
 	}}
 	err := s.read(r)
 	if err == nil {
-		err = s.flushAudit()
+		err = s.joiner().flush()
 	}
 	if errors.Is(err, errStop) {
 		err = s.stopped
