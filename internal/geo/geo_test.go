@@ -17,7 +17,7 @@ func maxmind(code string) mmdb.Map {
 
 var world = mmdb.Encode("Test-Country", map[netip.Prefix]mmdb.Map{
 	netip.MustParsePrefix("81.2.69.0/24"):     maxmind("GB"),
-	netip.MustParsePrefix("89.160.20.0/23"):   {"country": mmdb.Map{"iso_code": "SE"}, "autonomous_system_number": 29518},
+	netip.MustParsePrefix("89.160.20.0/23"):   {"country": mmdb.Map{"iso_code": "SE"}, "autonomous_system_number": 29518, "autonomous_system_organization": "Bredband2 AB"},
 	netip.MustParsePrefix("9.9.9.9/32"):       {"country_code": "US", "country": "United States"},
 	netip.MustParsePrefix("5.9.0.0/16"):       {"country": "DE"},
 	netip.MustParsePrefix("6.0.0.0/8"):        {"registered_country": mmdb.Map{"iso_code": "FR"}},
@@ -38,8 +38,8 @@ func TestLookup(t *testing.T) {
 		"81.2.69.142":        {Country: "GB"},
 		"::ffff:81.2.69.142": {Country: "GB"},
 		"81.2.70.1":          {},
-		"89.160.20.112":      {Country: "SE", ASN: 29518},
-		"89.160.21.255":      {Country: "SE", ASN: 29518},
+		"89.160.20.112":      {Country: "SE", ASN: 29518, Organization: "Bredband2 AB"},
+		"89.160.21.255":      {Country: "SE", ASN: 29518, Organization: "Bredband2 AB"},
 		"9.9.9.9":            {Country: "US"},
 		"5.9.1.1":            {Country: "DE"},
 		"6.1.1.1":            {}, // registered somewhere is not used there
@@ -87,6 +87,12 @@ func TestOpen(t *testing.T) {
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("Open(%s): %v, want %q", name, err, tt.want)
 		}
+	}
+	if db, err := OpenASN(filepath.Join(dir, "asn.mmdb")); err != nil || db.Lookup(netip.MustParseAddr("81.2.69.1")).ASN != 1 {
+		t.Errorf("OpenASN: %v", err)
+	}
+	if _, err := OpenASN(filepath.Join(dir, "none.mmdb")); err == nil || !strings.Contains(err.Error(), "without networks") {
+		t.Errorf("OpenASN of a database without networks: %v", err)
 	}
 	for _, path := range []string{dir, filepath.Join(dir, "missing.mmdb")} {
 		if _, err := Open(path); err == nil {
