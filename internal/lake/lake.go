@@ -151,6 +151,9 @@ func (l *Lake) recover(ctx context.Context) error {
 		return err
 	}
 	l.seals = l.newBuilder()
+	if err := l.forgiveRepaired(); err != nil {
+		return err
+	}
 	return l.openRuns(ctx)
 }
 
@@ -555,7 +558,7 @@ func (l *Lake) newRun(most int64, next func() (known, bool, error)) (*run, error
 		l.stray(name)
 		return nil, err
 	}
-	room := l.filterRoom()
+	room := max(l.filterRoom(), smallFilter)
 	r, err := openRun(l.o.FS, l.o.Dir, e, &room)
 	if err != nil {
 		l.stray(name)
@@ -563,8 +566,11 @@ func (l *Lake) newRun(most int64, next func() (known, bool, error)) (*run, error
 	return r, err
 }
 
-// filterRoom tells how much memory filters may still take. New runs are small
-// and are looked at for every event, so theirs is never denied for the large.
+// smallFilter is the size of a filter that a new run may have whatever the
+// others take: there are few runs, and this is enough for 200,000 ids.
+const smallFilter = 256 << 10
+
+// filterRoom tells how much memory filters may still take.
 func (l *Lake) filterRoom() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -338,6 +338,7 @@ func TestDamageIsNamedAndTheRestReadable(t *testing.T) {
 			do(t, l.Seal(ctx))
 		}
 		bad := "/lake/" + l.m.Segments[4].Name
+		whole := bytes.Clone(d.Bytes(bad))
 		harm(d, bad)
 		s, err := load(forgetful{d}, "/lake")
 		do(t, err)
@@ -350,10 +351,20 @@ func TestDamageIsNamedAndTheRestReadable(t *testing.T) {
 		if m := merge(t, l); m.Rows != 8 || l.Stats().Damaged != 1 {
 			t.Errorf("%s: merged %+v, want the other eight", name, m)
 		}
+		s, err = load(forgetful{d}, "/lake")
+		do(t, err)
+		if files := s.Files(nil, time.Time{}, time.Time{}); len(files) != 1 || files[0].Rows != 8 || len(s.Damaged) != 1 {
+			t.Errorf("%s: after a merge files %v, damaged %v", name, files, s.Damaged)
+		}
 		do(t, l.Close())
 		l = open(t, d, &now)
 		if added, dup := put(t, l, happening(event.Data, "0", day), happening(event.Data, "x", day)); added != 1 || dup != 1 {
 			t.Errorf("%s: after opening again %d added, %d duplicate, want 1 and 1", name, added, dup)
+		}
+		do(t, l.Close())
+		d.Put(bad, whole)
+		if l = open(t, d, &now); l.Stats().Damaged != 0 {
+			t.Errorf("%s: put back, and still damaged", name)
 		}
 	}
 }

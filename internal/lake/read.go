@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -29,9 +30,16 @@ type source struct {
 	at     int
 }
 
+// errDamaged is wrapped when a file is not what was written, rather than not
+// to be had at the moment.
+var errDamaged = errors.New("damaged")
+
 // openSource opens a segment after comparing its checksum.
 func openSource(fsys FS, dir string, s segment) (*source, error) {
 	h, err := fsys.Open(filepath.Join(dir, s.Name), os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: it is missing", errDamaged)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +57,7 @@ func (s *source) begin(seg segment) error {
 	}
 	f, err := parquet.OpenFile(s.h, seg.Bytes, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	s.file, s.groups = f, f.RowGroups()
 	for _, path := range f.Schema().Columns() {
@@ -72,14 +80,14 @@ func checkFile(h Handle, size int64, crc uint32) error {
 		return err
 	}
 	if n != size {
-		return fmt.Errorf("has %d bytes, should have %d", n, size)
+		return fmt.Errorf("%w: it has %d bytes and should have %d", errDamaged, n, size)
 	}
 	sum := crc32.New(castagnoli)
 	if _, err := io.Copy(sum, io.NewSectionReader(h, 0, n)); err != nil {
 		return err
 	}
 	if sum.Sum32() != crc {
-		return errors.New("its checksum differs from the one it was written with")
+		return fmt.Errorf("%w: its checksum differs from the one it was written with", errDamaged)
 	}
 	return nil
 }

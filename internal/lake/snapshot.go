@@ -35,8 +35,8 @@ type Damage struct {
 }
 
 // Load reads the last commit of the lake in dir. It takes no lock. A folder
-// without a lake gives an empty snapshot. Files that are missing or have
-// another size are Damaged; for more see Check.
+// without a lake gives an empty snapshot. Files that are missing, have another
+// size, or were found wrong by a merge are Damaged; for more see Check.
 func Load(dir string) (*Snapshot, error) { return load(OSFS{}, dir) }
 
 func load(fsys FS, dir string) (*Snapshot, error) {
@@ -53,9 +53,12 @@ func load(fsys FS, dir string) (*Snapshot, error) {
 		fsys:      fsys, dir: dir, runs: m.Runs,
 	}
 	for _, seg := range m.Segments {
-		f := seg.file(dir)
-		if err := present(fsys, f); err != nil {
-			s.Damaged = append(s.Damaged, Damage{f, err.Error()})
+		f, reason := seg.file(dir), seg.Damaged
+		if err := present(fsys, f); err != nil && reason == "" {
+			reason = err.Error()
+		}
+		if reason != "" {
+			s.Damaged = append(s.Damaged, Damage{f, reason})
 		} else {
 			s.files = append(s.files, f)
 		}
