@@ -337,6 +337,9 @@ func (l launcher) scriptOf(args []string) string {
 			return decodePowerShell(args[i+1])
 		}
 	}
+	if i := slices.IndexFunc(args, func(a string) bool { return a[:min(len(a), 1)] != "-" }); i >= 0 && l.base64 {
+		return strings.Join(args[i:], " ") // PowerShell takes words for a command
+	}
 	return ""
 }
 

@@ -51,6 +51,8 @@ func TestCLI(t *testing.T) {
 		{`cmd.exe /d /s /c "aws bedrock list-guardrails > out.txt"`, "bedrock", "list"},
 		{`powershell.exe -NoProfile -Command "& 'C:\Program Files\Amazon\AWSCLIV2\aws.exe' bedrock list-guardrails"`, "bedrock", "list"},
 		{"pwsh -NoProfile -enc " + powerShell("aws bedrock delete-guardrail"), "bedrock", "delete"},
+		{"powershell -NoProfile aws bedrock list-guardrails", "bedrock", "list"},
+		{"powershell -File deploy-aws.ps1", "", ""},
 		{`sh -c "for i in 1 2; do aws bedrock get-guardrail; done"`, "bedrock", "get"},
 		{`bash -c "ids=$(aws bedrock list-guardrails --query x)"`, "bedrock", "list"},
 		{`sh -c 'sh -c "aws s3 ls"'`, "s3", "ls"},

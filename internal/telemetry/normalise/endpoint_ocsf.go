@@ -39,7 +39,7 @@ func appendProcessActivity(dst []byte, e *event.Event, doc *fastjson.Value) []by
 	o.number("severity_id", 1)
 	o.number("time", e.Time.UnixMilli())
 	o.object("metadata", func() {
-		o.text("version", "1.3.0")
+		o.text("version", "1.8.0")
 		o.text("uid", e.Text(event.MessageID))
 		o.text("event_code", e.Text(event.Action))
 		o.object("product", func() {
@@ -58,6 +58,7 @@ func appendProcessActivity(dst []byte, e *event.Event, doc *fastjson.Value) []by
 	o.object("process", func() { o.process(e, doc) })
 	if s := e.Values[event.Success]; s.Kind == event.Bool {
 		o.number("status_id", 2-s.N) // 1 Success, 2 Failure
+		o.text("status", [...]string{"Failure", "Success"}[s.N])
 	}
 	o.object("unmapped", func() {
 		o.text("cli_service", e.Text(event.CLIService))

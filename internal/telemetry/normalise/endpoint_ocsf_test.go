@@ -33,8 +33,8 @@ func TestProcessActivity(t *testing.T) {
 				t.Error(err)
 			}
 			var o map[string]any
-			text := normalise.AppendProcessActivity(nil, &e, r.Doc)
-			if err := json.Unmarshal(text, &o); err != nil {
+			text, err := normalise.OCSF(&e, r.Doc, nil)
+			if err != nil || json.Unmarshal(text, &o) != nil {
 				t.Fatalf("%v: %s", err, text)
 			}
 			if raw, ok := o["raw_data"].(string); ok && !json.Valid([]byte(raw)) {

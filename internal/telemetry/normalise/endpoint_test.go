@@ -194,7 +194,7 @@ func TestEndpointShapes(t *testing.T) {
 				text, _ := json.Marshal(doc)
 				parse.Scan(bytes.NewReader(text), parse.Options{}, func(r *event.Raw) error {
 					n.Event(r, &e)
-					normalise.AppendProcessActivity(nil, &e, r.Doc)
+					normalise.OCSF(&e, r.Doc, nil)
 					tried++
 					return nil
 				}, func(event.Problem) {})

@@ -80,7 +80,7 @@ func (j *auditJoiner) line(b []byte, at place) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	if err := j.expire(l.time); err != nil {
+	if err := j.expire(l.node, l.time); err != nil {
 		return true, err
 	}
 	key := auditKey{l.node, l.stamp}
@@ -106,14 +106,21 @@ func (j *auditJoiner) line(b []byte, at place) (bool, error) {
 	return true, nil
 }
 
-// expire ends events that are older than now allows, or too many.
-func (j *auditJoiner) expire(now time.Time) error {
-	for len(j.age) > 0 {
-		oldest := j.open[j.age[0]]
-		if len(j.age) <= auditOpen && j.size <= j.max && now.Sub(oldest.time) < auditWait {
-			return nil
-		}
+// expire ends the oldest events while there are too many, and those that a host
+// has done with by its own clock: the clocks of several hosts in one log differ.
+func (j *auditJoiner) expire(node string, now time.Time) error {
+	for len(j.age) > 0 && (len(j.age) > auditOpen || j.size > j.max) {
 		if err := j.close(j.age[0]); err != nil {
+			return err
+		}
+	}
+	for i := 0; i < len(j.age); {
+		key := j.age[i]
+		if key.node != node || now.Sub(j.open[key].time) < auditWait {
+			i++
+			continue
+		}
+		if err := j.close(key); err != nil {
 			return err
 		}
 	}

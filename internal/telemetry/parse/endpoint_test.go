@@ -100,6 +100,14 @@ func TestAudit(t *testing.T) {
 				`auditd {"record":"auditd","time":"2026-03-01T12:00:00.001Z","serial":"7","syscall":{"pid":"2","exe":"/usr/bin/aws"}}`,
 				`auditd {"record":"auditd","time":"2026-03-01T12:00:00.001Z","serial":"7","syscall":{"pid":"2","exe":"/usr/bin/aws"}}`,
 			}},
+		{"two hosts, one of them an hour ahead", "node=a type=SYSCALL msg=audit(1772366400.001:7): pid=1\n" +
+			"node=b type=SYSCALL msg=audit(1772370000.001:9): pid=2\n" +
+			"node=a type=CWD msg=audit(1772366400.001:7): cwd=\"/\"\n" +
+			"node=b type=CWD msg=audit(1772370000.001:9): cwd=\"/\"\n",
+			[]string{
+				`auditd {"record":"auditd","time":"2026-03-01T12:00:00.001Z","serial":"7","node":"a","syscall":{"pid":"1"},"cwd":{"cwd":"/"}}`,
+				`auditd {"record":"auditd","time":"2026-03-01T13:00:00.001Z","serial":"9","node":"b","syscall":{"pid":"2"},"cwd":{"cwd":"/"}}`,
+			}},
 		{"ended by time", head + "type=CWD msg=audit(1772366402.001:8): cwd=\"/\"\n" + head,
 			[]string{
 				`auditd {"record":"auditd","time":"2026-03-01T12:00:00.001Z","serial":"7","syscall":{"pid":"2","exe":"/usr/bin/aws"}}`,

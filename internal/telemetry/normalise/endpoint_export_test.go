@@ -1,3 +1,0 @@
-package normalise
-
-var AppendProcessActivity = appendProcessActivity
