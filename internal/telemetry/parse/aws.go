@@ -16,6 +16,11 @@ var awsFormats = []format{
 	{name: "invocation", strand: event.Invocation, match: isInvocation},
 	{name: "cloudwatch", strand: event.Metrics, match: isMetric},
 
+	// What holds no records.
+	{match: isDigest, unwrap: pass},
+	{match: isNotice, unwrap: pass},
+	{match: isControl, unwrap: pass},
+
 	// Envelopes around single records.
 	{match: member("CloudTrailEvent"), unwrap: into("CloudTrailEvent")},   // LookupEvents
 	{match: isBusEvent, unwrap: unwrapBusEvent},                           // EventBridge
@@ -28,12 +33,11 @@ var awsFormats = []format{
 	{match: isNotification, unwrap: into("Message")},                      // SNS
 	{match: both("messageId", "body"), unwrap: into("body")},              // SQS in Lambda
 	{match: both("MessageId", "Body"), unwrap: into("Body")},              // ReceiveMessage
-	{match: isControl, unwrap: func(s *scanner, _ *fastjson.Value, _ int) error { return s.skip() }},
-	{match: isLogEvent, unwrap: into("message")},               // CloudWatch Logs
-	{match: textMember("@message"), unwrap: into("@message")},  // Logs Insights
-	{match: textMember("_raw"), unwrap: into("_raw")},          // Splunk, Sumo Logic
-	{match: member("_source"), unwrap: into("_source")},        // Elasticsearch
-	{match: both("preview", "result"), unwrap: into("result")}, // Splunk's export
+	{match: isLogEvent, unwrap: into("message")},                          // CloudWatch Logs
+	{match: textMember("@message"), unwrap: into("@message")},             // Logs Insights
+	{match: textMember("_raw"), unwrap: into("_raw")},                     // Splunk, Sumo Logic
+	{match: member("_source"), unwrap: into("_source")},                   // Elasticsearch
+	{match: both("preview", "result"), unwrap: into("result")},            // Splunk's export
 	{match: hasOriginal, unwrap: func(s *scanner, v *fastjson.Value, d int) error { return s.inside(v.Get("event", "original"), d) }},
 
 	// CloudWatch's replies and streams.
@@ -55,13 +59,12 @@ var awsFormats = []format{
 	// Records in another spelling, which are put back into their own.
 	{match: isRowCells, unwrap: unwrapRowCells},
 	{match: isFlat, unwrap: unwrapFlat},
-	{match: isDigest, unwrap: func(s *scanner, _ *fastjson.Value, _ int) error { return s.skip() }},
 }
 
 // isCloudTrail takes a record in its own shape: not one with dotted or
 // lower-case names, or with JSON in strings, which isFlat takes.
 func isCloudTrail(v *fastjson.Value) bool {
-	if !has(v, "eventTime") || !has(v, "eventSource", "eventName") && !has(v, "insightDetails") {
+	if !has(v, "eventTime") || !has(v, "eventSource", "eventName") && !has(v, "insightDetails") || isNotice(v) {
 		return false
 	}
 	id := v.Get("userIdentity")
@@ -133,6 +136,12 @@ func isLogEvent(v *fastjson.Value) bool {
 // isNotification takes what SNS sends.
 func isNotification(v *fastjson.Value) bool {
 	return has(v, "Type", "Message") && is(v, "Type", "Notification")
+}
+
+// isNotice takes S3's word that an object was made, whose members are called
+// like CloudTrail's.
+func isNotice(v *fastjson.Value) bool {
+	return has(v, "s3", "eventSource") && is(v, "eventSource", "aws:s3")
 }
 
 // isDigest takes the files that prove a trail whole.

@@ -53,7 +53,7 @@ func (s *scanner) body(address string, used int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := open(bytes.NewReader(b))
+	u, err := open(bytes.NewReader(b), smallWindow)
 	defer u.close()
 	if err != nil {
 		return nil, err

@@ -68,3 +68,6 @@ func unwrapBase64(key string) func(*scanner, *fastjson.Value, int) error {
 		return s.insideBytes(out[:n], depth+1)
 	}
 }
+
+// pass unwraps nothing.
+func pass(s *scanner, _ *fastjson.Value, _ int) error { return s.skip() }

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 )
 
@@ -9,6 +10,7 @@ import (
 // window however often it is filled; its user bounds that length.
 type input struct {
 	r              io.Reader
+	first          int // size of the first window; 0: windowSize
 	buf            []byte
 	keep, pos, end int
 	base           int64 // offset in the stream of buf[0]
@@ -17,7 +19,10 @@ type input struct {
 	err            error // why no more can be read; io.EOF at the end
 }
 
-const windowSize = 256 << 10
+const (
+	windowSize  = 256 << 10
+	smallWindow = 4 << 10 // of what comes inside a record
+)
 
 // fill reads more behind end, and reports whether it did.
 func (in *input) fill() bool {
@@ -45,7 +50,7 @@ func (in *input) room() {
 	in.count(in.keep)
 	to := in.buf
 	if in.keep < len(in.buf)/2 || len(in.buf) == 0 {
-		to = make([]byte, max(windowSize, 2*len(in.buf)))
+		to = make([]byte, max(cmp.Or(in.first, windowSize), 2*len(in.buf)))
 	}
 	copy(to, in.buf[in.keep:in.end])
 	in.buf = to

@@ -53,7 +53,11 @@ func (s *source) Read(b []byte) (int, error) {
 // read reads a stream in whatever it is wrapped.
 func (s *scanner) read(r io.Reader) error {
 	s.src.r = r
-	u, err := open(&s.src)
+	size := windowSize / 4
+	if s.fixed {
+		s.in.first, size = smallWindow, smallWindow
+	}
+	u, err := open(&s.src, size)
 	defer u.close()
 	if s.in.r, s.in.err = u, err; err == nil {
 		err = s.all()

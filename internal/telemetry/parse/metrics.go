@@ -9,43 +9,35 @@ import (
 // CloudWatch tells numbers in three shapes, which are made one: a record for
 // each number, with the members of metricRecord.
 
-// metricRecord is one number. Its members are texts of JSON, nil when unknown.
+// metricRecord is one number, as it was told; nil is what was not told.
 type metricRecord struct {
+	timestamp, value                                                        *fastjson.Value
 	namespace, name, dimensions, stat, period, unit, account, region, label *fastjson.Value
 	statName, metricName                                                    string // where stat and name are no values
-	timestamp, value                                                        *fastjson.Value
 }
 
 func (m *metricRecord) append(dst []byte) []byte {
-	dst = append(dst, '{')
-	first := true
-	put := func(key string, v *fastjson.Value) {
-		if v == nil || v.Type() == fastjson.TypeNull {
-			return
-		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		dst = append(append(append(dst, '"'), key...), '"', ':')
-		dst = appendJSON(dst, v)
-	}
-	put("timestamp", m.timestamp)
-	put("value", m.value)
-	put("namespace", m.namespace)
-	put("metric_name", m.name)
-	put("dimensions", m.dimensions)
-	put("stat", m.stat)
-	put("period", m.period)
-	put("unit", m.unit)
-	put("account_id", m.account)
-	put("region", m.region)
-	put("label", m.label)
 	if m.name == nil {
-		dst = appendText(append(dst, `,"metric_name":`...), []byte(m.metricName))
+		dst = appendText(append(dst, `{"metric_name":`...), []byte(m.metricName))
+	} else {
+		dst = appendJSON(append(dst, `{"metric_name":`...), m.name)
 	}
 	if m.stat == nil {
 		dst = appendText(append(dst, `,"stat":`...), []byte(m.statName))
+	} else {
+		dst = appendJSON(append(dst, `,"stat":`...), m.stat)
+	}
+	for _, member := range [...]struct {
+		key string
+		v   *fastjson.Value
+	}{
+		{"timestamp", m.timestamp}, {"value", m.value}, {"namespace", m.namespace}, {"dimensions", m.dimensions},
+		{"period", m.period}, {"unit", m.unit}, {"account_id", m.account}, {"region", m.region}, {"label", m.label},
+	} {
+		if member.v != nil && member.v.Type() != fastjson.TypeNull {
+			dst = append(appendText(append(dst, ','), []byte(member.key)), ':')
+			dst = appendJSON(dst, member.v)
+		}
 	}
 	return append(dst, '}')
 }

@@ -22,11 +22,12 @@ type unwrapped struct {
 	closers []func()
 }
 
-// open takes off archives and encodings, as their first bytes tell.
-func open(r io.Reader) (*unwrapped, error) {
+// open takes off archives and encodings, as their first bytes tell. It reads
+// pieces of size bytes.
+func open(r io.Reader, size int) (*unwrapped, error) {
 	u := &unwrapped{}
 	for range maxWrappings {
-		b := bufio.NewReaderSize(r, 64<<10)
+		b := bufio.NewReaderSize(r, size)
 		head, err := b.Peek(4)
 		if err != nil && err != io.EOF && len(head) == 0 {
 			return u, err
