@@ -32,6 +32,16 @@ var classes = []struct {
 	{"Serialization Error", lake.ErrEngine},
 }
 
+// ours marks an error of a statement that the user did not write: files that
+// are not there, or are no Parquet.
+func ours(err error) error {
+	var sql *lake.SQLError
+	if errors.As(err, &sql) {
+		return fmt.Errorf("%w: %s", lake.ErrEngine, sql.Message)
+	}
+	return err
+}
+
 // typed makes an error of a message of DuckDB's.
 func typed(message string) error {
 	for _, c := range classes {

@@ -16,7 +16,7 @@ import (
 func (d *database) createTemps(temps []lake.Temp) error {
 	for i, t := range temps {
 		if strings.EqualFold(t.Name, "events") {
-			return &lake.SQLError{Message: `a table of the request cannot be called "events"`}
+			return fmt.Errorf("%w: a table of the request is called events", lake.ErrEngine)
 		}
 		if err := d.createTemp(t, fmt.Sprintf("temp_%d_", i)); err != nil {
 			return err
