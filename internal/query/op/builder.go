@@ -56,6 +56,7 @@ type builder struct {
 	chain *core.Expr // a predicate: an earlier nodrop parse of this run has matched the row
 
 	hosts     map[*core.Host]host
+	sizes     map[*core.Expr]int
 	timeslice string
 	info      []StageInfo
 	warnings  []Warning
@@ -71,7 +72,7 @@ func newBuilder(q *syntax.Query, env *Env) *builder {
 	if e.Zone == nil {
 		e.Zone = time.UTC
 	}
-	b := &builder{env: &e, table: newTable(), src: q.Src, raw: true, hosts: map[*core.Host]host{}}
+	b := &builder{env: &e, table: newTable(), src: q.Src, raw: true, hosts: map[*core.Host]host{}, sizes: map[*core.Expr]int{}}
 	b.plan, b.cols = scan(&e)
 	b.order = newestFirst()
 	return b

@@ -152,7 +152,7 @@ func toPred(e *core.Expr) *core.Expr {
 	case e.Type == core.Bool:
 		return do(core.IsTrue, e)
 	case e.Type.Number():
-		return and(not(do(core.EqNum, e, zero(e.Type))), not(do(core.IsNull, e)))
+		return not(do(core.EqNum, coalesce(e, zero(e.Type)), zero(e.Type)))
 	}
 	t := toText(e)
 	if t.Op == core.Const {

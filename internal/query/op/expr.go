@@ -8,8 +8,33 @@ import (
 	"gatehouse/internal/query/syntax"
 )
 
+// maxSize is how many primitives an expression may come to. Some functions use
+// an argument several times, so that calls in calls could grow without end.
+const maxSize = 20_000
+
 // expr lowers an expression to a value or a predicate.
 func (b *builder) expr(e syntax.Expr) (*core.Expr, error) {
+	x, err := b.lower(e)
+	if err == nil && b.size(x) > maxSize {
+		return nil, b.errorf(e.Span(), syntax.CodeTooDeep, "the expression comes to more than %d steps\ngive parts of it names in stages of their own", maxSize)
+	}
+	return x, err
+}
+
+// size counts the primitives of e, shared ones as often as they are used.
+func (b *builder) size(e *core.Expr) int {
+	if n := b.sizes[e]; n > 0 {
+		return n
+	}
+	n := 1
+	for _, a := range e.Args {
+		n += b.size(a)
+	}
+	b.sizes[e] = n
+	return n
+}
+
+func (b *builder) lower(e syntax.Expr) (*core.Expr, error) {
 	switch e := e.(type) {
 	case *syntax.Literal:
 		return literal(e), nil

@@ -79,11 +79,11 @@ var basicFunctions = []*Function{
 		lower: func(a args) (*core.Expr, error) { return isNull(a.text(0)), nil }},
 	{Name: "isEmpty", Min: 1, Max: 1, Form: "isEmpty(x)", Help: `true when x is null or ""`,
 		lower: func(a args) (*core.Expr, error) {
-			return or(isNull(a.text(0)), do(core.EqText, a.text(0), core.Str(""))), nil
+			return do(core.EqText, coalesce(a.text(0), core.Str("")), core.Str("")), nil
 		}},
 	{Name: "isBlank", Min: 1, Max: 1, Form: "isBlank(x)", Help: "true when x is null, empty or white space",
 		lower: func(a args) (*core.Expr, error) {
-			return or(isNull(a.text(0)), do(core.EqText, do(core.Trim, a.text(0)), core.Str(""))), nil
+			return do(core.EqText, do(core.Trim, coalesce(a.text(0), core.Str(""))), core.Str("")), nil
 		}},
 	{Name: "isNumeric", Min: 1, Max: 1, Form: "isNumeric(x)", Help: "true when x is a number or a text that reads as one; also 0x hexadecimal, and a trailing L",
 		lower: func(a args) (*core.Expr, error) {
