@@ -269,20 +269,21 @@ func TestSpelling(t *testing.T) {
 		f event.Field
 		v event.Value
 	}{
-		`"READONLY":"True"`:                                   {event.ReadOnly, event.Value{Kind: event.Bool, N: 1}},
-		`"readOnly":"maybe"`:                                  {event.ReadOnly, event.Value{}},
-		`"ERRORCODE":"a","errorCode":"b"`:                     {event.ErrorCode, event.Value{Kind: event.Text, S: "b"}},
-		`"errorCode":"b","ERRORCODE":"a"`:                     {event.ErrorCode, event.Value{Kind: event.Text, S: "b"}},
-		`"errorCode":null,"ERRORCODE":"a"`:                    {event.ErrorCode, event.Value{Kind: event.Text, S: "a"}},
-		`"errorMessage":{"a":[1,"ä\n"]}`:                      {event.ErrorMessage, event.Value{Kind: event.Text, S: `{"a":[1,"ä\n"]}`}},
-		`"errorMessage":7.50`:                                 {event.ErrorMessage, event.Value{Kind: event.Text, S: "7.50"}},
-		`"errorMessage":""`:                                   {event.ErrorMessage, event.Value{Kind: event.Text}},
-		`"pid":"12"`:                                          {event.PID, event.Value{Kind: event.Int, N: 12}},
-		`"pid":12.0`:                                          {event.PID, event.Value{Kind: event.Int, N: 12}},
-		`"pid":9e99`:                                          {event.PID, event.Value{}},
-		`"userIdentity":{"ARN":"x"}`:                          {event.IdentityARN, event.Value{Kind: event.Text, S: "x"}},
-		`"input":{"INPUTBODYJSON":{"Prompt":"p"}}`:            {event.InputPrompt, event.Value{Kind: event.Text, S: "p"}},
-		`"team":"x"`:                                          {event.Team, event.Value{}}, // a column of ours alone
+		`"READONLY":"True"`:                        {event.ReadOnly, event.Value{Kind: event.Bool, N: 1}},
+		`"readOnly":"maybe"`:                       {event.ReadOnly, event.Value{}},
+		`"ERRORCODE":"a","errorCode":"b"`:          {event.ErrorCode, event.Value{Kind: event.Text, S: "b"}},
+		`"errorCode":"b","ERRORCODE":"a"`:          {event.ErrorCode, event.Value{Kind: event.Text, S: "b"}},
+		`"errorCode":null,"ERRORCODE":"a"`:         {event.ErrorCode, event.Value{Kind: event.Text, S: "a"}},
+		`"errorMessage":{"a":[1,"ä\n"]}`:           {event.ErrorMessage, event.Value{Kind: event.Text, S: `{"a":[1,"ä\n"]}`}},
+		`"errorMessage":7.50`:                      {event.ErrorMessage, event.Value{Kind: event.Text, S: "7.50"}},
+		`"errorMessage":""`:                        {event.ErrorMessage, event.Value{Kind: event.Text}},
+		`"pid":"12"`:                               {event.PID, event.Value{Kind: event.Int, N: 12}},
+		`"pid":12.0`:                               {event.PID, event.Value{Kind: event.Int, N: 12}},
+		`"pid":9e99`:                               {event.PID, event.Value{}},
+		`"userIdentity":{"ARN":"x"}`:               {event.IdentityARN, event.Value{Kind: event.Text, S: "x"}},
+		`"input":{"INPUTBODYJSON":{"Prompt":"p"}}`: {event.InputPrompt, event.Value{Kind: event.Text, S: "p"}},
+		`"userIdentity":{"type":"AWSService","userName":"states","invokedBy":"states.amazonaws.com"}`: {event.UserUsername, event.Value{}},
+		`"team":"x"`: {event.Team, event.Value{}}, // a column of ours alone
 		`"requestParameters":null,"additionalEventData":null`: {event.ModelID, event.Value{}},
 	} {
 		each(t, normalise.Options{}, []byte(head+in+"}"), func(_ *event.Raw, e *event.Event, err error) {
@@ -296,11 +297,11 @@ func TestSpelling(t *testing.T) {
 // TestBound: texts stop at a mebibyte, at the end of a character.
 func TestBound(t *testing.T) {
 	long := strings.Repeat("ä", 400_000)
-	in := `{"timestamp":"2026-03-01T12:00:00Z","requestId":"r","operation":"o","modelId":"m","input":{"inputBodyJson":{"messages":[{"role":"user","content":"x` +
+	in := `{"timestamp":"2026-03-01T12:00:00Z","requestId":"r","operation":"o","modelId":"m","input":{"inputBodyJson":{"messages":[{"role":"user","content":"xy` +
 		long + `"},{"role":"user","content":"` + long + `"},{"role":"user","content":"more"}]}}}`
 	each(t, normalise.Options{}, []byte(in), func(_ *event.Raw, e *event.Event, err error) {
 		got := e.Text(event.PromptText)
-		if want := ("x" + long + "\n" + long)[:1<<20]; err != nil || got != want {
+		if want := ("xy" + long + "\n" + long)[:1<<20-1]; err != nil || got != want {
 			t.Errorf("%d bytes, want %d; ends in %q", len(got), len(want), got[max(len(got)-4, 0):])
 		}
 	})

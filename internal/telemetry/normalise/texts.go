@@ -26,17 +26,16 @@ type pieces struct {
 }
 
 func (p *pieces) add(b []byte) {
-	room := maxText - p.n
-	if len(b) == 0 || room <= 0 {
+	if len(b) == 0 || p.n >= maxText {
 		return
 	}
-	if p.n > 0 && p.sep != "" {
+	if p.n > 0 {
 		p.c.add([]byte(p.sep))
 		p.n += len(p.sep)
-		room -= len(p.sep)
 	}
-	if len(b) > room {
-		b = whole(b[:max(room, 0)])
+	if room := maxText - p.n; len(b) > room {
+		b = whole(b[:room])
+		p.n = maxText // nothing may follow what was cut
 	}
 	p.c.add(b)
 	p.n += len(b)
