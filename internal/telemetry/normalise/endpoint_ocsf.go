@@ -26,27 +26,11 @@ func appendProcessActivity(dst []byte, e *event.Event, doc *fastjson.Value) []by
 	if e.Format == "ocsf" {
 		return append(dst, e.Raw...)
 	}
-	activity := processActivity(e, doc)
 	o := ocsfObject{dst: append(dst, '{')}
-	o.number("activity_id", int64(activity))
-	o.text("activity_name", processActivities[activity])
-	o.number("category_uid", 1)
-	o.text("category_name", "System Activity")
-	o.number("class_uid", 1007)
-	o.text("class_name", "Process Activity")
-	o.number("type_uid", int64(100700+activity))
-	o.text("type_name", "Process Activity: "+processActivities[activity])
+	o.processClass(processActivity(e, doc))
 	o.number("severity_id", 1)
 	o.number("time", e.Time.UnixMilli())
-	o.object("metadata", func() {
-		o.text("version", "1.8.0")
-		o.text("uid", e.Text(event.MessageID))
-		o.text("event_code", e.Text(event.Action))
-		o.object("product", func() {
-			o.text("name", e.Text(event.MetadataProduct))
-			o.text("vendor_name", e.Text(event.MetadataVendor))
-		})
-	})
+	o.processMetadata(e)
 	o.object("device", func() {
 		o.text("hostname", e.Text(event.DeviceHostname))
 		o.number("type_id", 0)
@@ -66,6 +50,29 @@ func appendProcessActivity(dst []byte, e *event.Event, doc *fastjson.Value) []by
 	})
 	o.text("raw_data", string(e.Raw))
 	return append(o.dst, '}')
+}
+
+func (o *ocsfObject) processClass(activity int) {
+	o.number("activity_id", int64(activity))
+	o.text("activity_name", processActivities[activity])
+	o.number("category_uid", 1)
+	o.text("category_name", "System Activity")
+	o.number("class_uid", 1007)
+	o.text("class_name", "Process Activity")
+	o.number("type_uid", int64(100700+activity))
+	o.text("type_name", "Process Activity: "+processActivities[activity])
+}
+
+func (o *ocsfObject) processMetadata(e *event.Event) {
+	o.object("metadata", func() {
+		o.text("version", "1.8.0")
+		o.text("uid", e.Text(event.MessageID))
+		o.text("event_code", e.Text(event.Action))
+		o.object("product", func() {
+			o.text("name", e.Text(event.MetadataProduct))
+			o.text("vendor_name", e.Text(event.MetadataVendor))
+		})
+	})
 }
 
 func (o *ocsfObject) process(e *event.Event, doc *fastjson.Value) {

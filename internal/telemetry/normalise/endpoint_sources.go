@@ -11,7 +11,8 @@ const endpointIndex = "sec_record_endpoint"
 
 // endpointSources are the tables of the sensors on endpoints. What they agree
 // on is in endpoint_rows.go: the rows that every table ends with, and that a
-// path leads on when it finds nothing worth the name.
+// path leads on when it finds nothing worth the name. What one of them alone
+// needs is in endpoint_sensors.go, and Windows' log in endpoint_winlog.go.
 //
 // commandLine keeps the rendering of its source. Where a source has arguments
 // only, those of the Jamf family are joined by commas, as Jamf's own compiled
