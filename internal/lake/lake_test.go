@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gatehouse/internal/event"
@@ -538,4 +539,59 @@ func TestManyGoroutines(t *testing.T) {
 	if rows != 80 || len(s.Cursors) != 4 {
 		t.Errorf("%d rows, cursors %v, want 80 and four", rows, s.Cursors)
 	}
+}
+
+// TestMergeAcrossPages merges segments of several row groups and pages.
+func TestMergeAcrossPages(t *testing.T) {
+	d, now := disk.New(0), day
+	l := open(t, d, &now)
+	l.seals.o.GroupRows = 300
+	all := mix(8000)
+	for i := range 8 {
+		put(t, l, all[i*1000:(i+1)*1000]...)
+		do(t, l.Seal(ctx))
+	}
+	if m := merge(t, l); m.From != 16 || m.Into != 2 || m.Rows != 8000 {
+		t.Errorf("merged %+v, want 16 segments into 2", m)
+	}
+	got := map[string]string{}
+	for _, s := range l.m.Segments {
+		c := readColumns(t, d.Bytes("/lake/"+s.Name), event.MessageID, event.Field(rawField))
+		for i, id := range c[0] {
+			got[id.String()] = c[1][i].String()
+		}
+	}
+	for _, e := range all {
+		if id := fmt.Sprintf("%x", e.ID[:]); got[id] != string(e.Raw) {
+			t.Fatalf("%s: got %q, want %q", id, got[id], e.Raw)
+		}
+	}
+}
+
+func TestMaintain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := Open(ctx, Options{Dir: "/lake", FS: forgetful{disk.New(0)}})
+		do(t, err)
+		ctx, stop := context.WithCancel(ctx)
+		var done sync.WaitGroup
+		done.Go(func() { l.Maintain(ctx, Retention{Age: 24 * time.Hour}) })
+		for i := range 8 {
+			put(t, l, happening(event.Data, fmt.Sprint(i), time.Now()))
+			time.Sleep(12 * time.Second)
+			if got := l.Stats().Rows; got != int64(i+1) {
+				t.Errorf("12 s after the %d. event: %d rows sealed", i+1, got)
+			}
+		}
+		time.Sleep(time.Minute)
+		if s := l.Stats(); s.Segments != 1 {
+			t.Errorf("a minute later: %d segments, want them merged", s.Segments)
+		}
+		time.Sleep(50 * time.Hour)
+		if s := l.Stats(); s.Segments != 0 || s.Dropped != 0 {
+			t.Errorf("two days later: got %+v, want nothing left", s)
+		}
+		stop()
+		done.Wait()
+		do(t, l.Close())
+	})
 }

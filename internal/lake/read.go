@@ -20,15 +20,18 @@ import (
 // names of their columns, so that one written with another table of columns
 // can be read too; columns that are gone are left out, _raw has their values.
 type source struct {
-	h      Handle
-	file   *parquet.File
-	groups []parquet.RowGroup
-	open   parquet.Rows
-	cols   []int // by column of the file: the column here, -1 for none
-	buf    []parquet.Row
-	rows   rows // decoded and not yet taken
-	at     int
+	h       Handle
+	file    *parquet.File
+	cols    []int // by column of the file: the column here, -1 for none
+	group   int   // the next row group
+	left    int   // rows of the present one that are not decoded
+	readers []*columnReader
+	rows    rows // decoded and not yet taken
+	at      int
 }
+
+// batchRows are decoded at a time.
+const batchRows = 64
 
 // errDamaged is wrapped when a file is not what was written, rather than not
 // to be had at the moment.
@@ -43,7 +46,7 @@ func openSource(fsys FS, dir string, s segment) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	src := &source{h: h, buf: make([]parquet.Row, 64)}
+	src := &source{h: h}
 	if err := src.begin(s); err != nil {
 		h.Close()
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
@@ -59,7 +62,7 @@ func (s *source) begin(seg segment) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	s.file, s.groups = f, f.RowGroups()
+	s.file = f
 	for _, path := range f.Schema().Columns() {
 		col := -1
 		if f, ok := event.Lookup(path[0]); ok {
@@ -93,9 +96,7 @@ func checkFile(h Handle, size int64, crc uint32) error {
 }
 
 func (s *source) close() {
-	if s.open != nil {
-		s.open.Close()
-	}
+	s.closeGroup()
 	s.h.Close()
 }
 
@@ -126,48 +127,109 @@ func (s *source) take() { s.at++ }
 func (s *source) fill() (bool, error) {
 	s.rows.reset(8 << 20)
 	s.at = 0
-	for {
-		if s.open == nil {
-			if len(s.groups) == 0 {
-				return false, nil
-			}
-			s.open, s.groups = s.groups[0].Rows(), s.groups[1:]
+	for s.left == 0 {
+		if s.group == len(s.file.RowGroups()) {
+			return false, nil
 		}
-		n, err := s.open.ReadRows(s.buf)
-		for _, row := range s.buf[:n] {
-			s.decode(row)
-		}
-		if n > 0 {
-			return true, nil
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return false, err
-		}
-		s.open.Close()
-		s.open = nil
+		s.openGroup()
 	}
+	n := min(s.left, batchRows)
+	for _, r := range s.readers {
+		if err := r.read(n); err != nil {
+			return false, fmt.Errorf("column %s: %w", columnName(r.col), err)
+		}
+	}
+	for i := range n {
+		s.decode(i)
+	}
+	s.left -= n
+	return true, nil
 }
 
-// decode turns a row of the file into one of ours.
-func (s *source) decode(row parquet.Row) {
+// openGroup starts reading the next row group: only the columns that have
+// values in it, which are a third in most strands.
+func (s *source) openGroup() {
+	s.closeGroup()
+	g := s.file.RowGroups()[s.group]
+	for i, chunk := range g.ColumnChunks() {
+		meta := &s.file.Metadata().RowGroups[s.group].Columns[i].MetaData
+		if s.cols[i] >= 0 && (meta.Statistics.NullCount < meta.NumValues || meta.NumValues == 0) {
+			s.readers = append(s.readers, &columnReader{col: s.cols[i], pages: chunk.Pages()})
+		}
+	}
+	s.left = int(g.NumRows())
+	s.group++
+}
+
+func (s *source) closeGroup() {
+	for _, r := range s.readers {
+		r.close()
+	}
+	s.readers = s.readers[:0]
+}
+
+// decode turns the i-th row of a batch into one of ours.
+func (s *source) decode(i int) {
 	r := &s.rows
 	from := len(r.buf)
 	var ms int64
 	var raw []byte
-	for _, v := range row {
-		col := s.cols[v.Column()]
+	for _, c := range s.readers {
+		v := c.batch[i]
 		switch {
-		case col < 0 || v.IsNull():
-		case col == rawField:
+		case v.IsNull():
+		case c.col == rawField:
 			raw = v.ByteArray()
 		default:
-			if col == int(event.MessageTime) {
+			if c.col == int(event.MessageTime) {
 				ms = v.Int64()
 			}
-			r.buf = appendParquet(r.buf, col, v)
+			r.buf = appendParquet(r.buf, c.col, v)
 		}
 	}
 	r.end(from, ms, raw)
+}
+
+// columnReader reads one column of a row group, a batch at a time. A batch is
+// good until the next.
+type columnReader struct {
+	col    int
+	pages  parquet.Pages
+	values parquet.ValueReader // of the last page in held
+	held   []parquet.Page      // pages that the batch points into
+	batch  [batchRows]parquet.Value
+}
+
+func (c *columnReader) read(n int) error {
+	for len(c.held) > 1 || c.values == nil && len(c.held) > 0 {
+		parquet.Release(c.held[0])
+		c.held = c.held[1:]
+	}
+	for got := 0; got < n; {
+		if c.values == nil {
+			p, err := c.pages.ReadPage()
+			if err != nil {
+				return err
+			}
+			c.held, c.values = append(c.held, p), p.Values()
+		}
+		m, err := c.values.ReadValues(c.batch[got:n])
+		got += m
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if err != nil || m == 0 {
+			c.values = nil
+		}
+	}
+	return nil
+}
+
+func (c *columnReader) close() {
+	for _, p := range c.held {
+		parquet.Release(p)
+	}
+	c.pages.Close()
 }
 
 func appendParquet(b []byte, col int, v parquet.Value) []byte {
@@ -192,7 +254,7 @@ func (s *source) ids(f func(event.ID)) error {
 		if to != int(event.MessageID) {
 			continue
 		}
-		for _, g := range s.groups {
+		for _, g := range s.file.RowGroups() {
 			if err := pageIDs(g.ColumnChunks()[col].Pages(), f); err != nil {
 				return err
 			}
