@@ -43,6 +43,9 @@ var house = map[string]row{
 	"internal/bedrock/eventstream": {0, "binary frames in and out, nothing else"},
 	"internal/bedrock/model":       {0, "the table of models: id, family, price, limits"},
 	"internal/call":                {0, "the words of the request path"},
+	"internal/event":               {0, "the words of the event path"},
+	"internal/query/core":          {0, "the typed primitives that hunts are lowered to"},
+	"internal/query/syntax":        {0, "the text of a hunt as a tree"},
 	"internal/geo":                 {0, "address to country"},
 	"internal/secretfile":          {0, "small files that only their owner may read"},
 	"internal/seal":                {0, "bodies encrypted under the keys of a key file"},
@@ -60,6 +63,10 @@ var house = map[string]row{
 	"internal/ledger":       {1, "the one codec of admit, part and result records"},
 	"internal/sim/emulator": {1, "a Bedrock that is not AWS; never the gateway"},
 	"internal/store":        {1, "the storage seams and their contracts"},
+	"internal/lake":         {1, "events as Parquet segments, and the seam to engines"},
+	"internal/query/op":     {1, "the operators, one file each"},
+	"internal/query/sql":    {1, "core as SQL, a table a dialect"},
+	"internal/query/eval":   {1, "core as closures"},
 
 	"internal/alarm":            {2, "alarms on metrics, with CloudWatch's meaning"},
 	"internal/notify":           {2, "messages to people and programs"},
@@ -76,10 +83,20 @@ var house = map[string]row{
 	"internal/testkit/disk":     {0, "a disk that forgets what was not synced, for tests of the journal and its users"},
 	"internal/store/storetest":  {2, "the conformance suite of every store"},
 
-	"bedrocklimit":     {3, "the limiter as SDK middleware, for programs without the gateway"},
-	"internal/admin":   {3, "the admin API and its socket"},
-	"internal/chat":    {3, "the chat API, a client of the gateway's own path"},
-	"internal/gateway": {3, "the request path: the stages in their order"},
+	"internal/query":               {2, "the language front to back: compile and run"},
+	"internal/lake/duck":           {2, "DuckDB, in the process or in a child"},
+	"internal/telemetry/arrive":    {2, "bytes in, with their place"},
+	"internal/telemetry/parse":     {2, "bytes to records"},
+	"internal/telemetry/normalise": {2, "records to events"},
+	"internal/telemetry/value":     {0, "values of JSON records as text"},
+	"internal/query/querytest":     {2, "the conformance suite of whatever runs core"},
+	"hunts":                        {0, "the shipped hunts"},
+
+	"bedrocklimit":       {3, "the limiter as SDK middleware, for programs without the gateway"},
+	"internal/admin":     {3, "the admin API and its socket"},
+	"internal/chat":      {3, "the chat API, a client of the gateway's own path"},
+	"internal/gateway":   {3, "the request path: the stages in their order"},
+	"internal/telemetry": {3, "the event path: the stages in their order"},
 
 	"internal/app": {4, "builds the parts and joins them"},
 
@@ -94,6 +111,7 @@ var house = map[string]row{
 var noCode = map[string]string{
 	"":             "the rules of the house",
 	"test/clients": "real clients against the built program",
+	"test/hunts":   "the shipped hunts over their samples",
 	"test/crash":   "kill -9 against the built program",
 }
 
@@ -113,13 +131,15 @@ var onlyLayer0 = map[string]string{
 var testOnly = map[string]string{
 	"internal/testkit/disk":    "fakes have no place in the program",
 	"internal/store/storetest": "a conformance suite imports testing",
+	"internal/query/querytest": "a conformance suite imports testing",
 }
 
 // heavy are libraries that one package alone may know, and why.
 var heavy = map[string]struct{ importer, why string }{
-	"modernc.org/sqlite":         {"internal/store/sqlite", "a second user would go round the seam"},
-	"github.com/spf13/cobra":     {"cmd/gatehouse", "flags stop at the command"},
-	"golang.org/x/crypto/argon2": {"internal/account", "passwords are hashed in one place"},
+	"github.com/duckdb/duckdb-go/v2": {"internal/lake/duck", "it takes a minute to build, and queries run in its child"},
+	"modernc.org/sqlite":             {"internal/store/sqlite", "a second user would go round the seam"},
+	"github.com/spf13/cobra":         {"cmd/gatehouse", "flags stop at the command"},
+	"golang.org/x/crypto/argon2":     {"internal/account", "passwords are hashed in one place"},
 }
 
 // pkg is what go list tells of one package.

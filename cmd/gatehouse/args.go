@@ -30,6 +30,13 @@ func atMost(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atLeast demands one argument for each name, and allows more behind them.
+func atLeast(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		return exactly(names...)(c, args[:min(len(args), len(names))])
+	}
+}
+
 // parseTime reads a moment: RFC 3339, a day, or a duration before now (`-24h`).
 // What names no zone is in loc.
 func parseTime(s string, now time.Time, loc *time.Location) (time.Time, error) {

@@ -68,7 +68,7 @@ func (p *program) root() *cobra.Command {
 		`Gatehouse is a guarded, drop-in Bedrock endpoint. Start it with
 "gatehouse serve" and paste what it prints.`,
 		p.serveVerb(), p.emulateVerb(), p.userVerb(), p.teamVerb(), p.keyVerb(), p.modelsVerb(),
-		p.limitVerb(), p.usageVerb(), p.freezeVerb(), p.journalVerb(), p.configVerb(), p.versionVerb(), p.completionVerb())
+		p.limitVerb(), p.usageVerb(), p.freezeVerb(), p.huntVerb(), p.journalVerb(), p.configVerb(), p.versionVerb(), p.completionVerb())
 	root.Version = buildInfo().Version
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
@@ -154,13 +154,14 @@ func exitCode(err error) int {
 		usage  *usageError
 		config config.Errors
 		refuse *admin.Error
+		query  *mistakes
 	)
 	switch {
 	case err == nil:
 		return exitFine
 	case errors.Is(err, errFound):
 		return exitFound
-	case !errors.As(err, &work), errors.As(err, &usage), errors.As(err, &config):
+	case !errors.As(err, &work), errors.As(err, &usage), errors.As(err, &config), errors.As(err, &query):
 		return exitUsage
 	case errors.As(err, &refuse) && refuse.Status < 500:
 		return exitUsage
@@ -172,8 +173,11 @@ func exitCode(err error) int {
 // with their file and stand one a line.
 func report(w io.Writer, err error) {
 	var list config.Errors
+	var query *mistakes
 	switch {
 	case errors.Is(err, errFound):
+	case errors.As(err, &query):
+		fmt.Fprintln(w, stripped(strings.TrimRight(query.Error(), "\n")))
 	case errors.As(err, &list):
 		for _, e := range list {
 			fmt.Fprintln(w, clean(e.Error()))

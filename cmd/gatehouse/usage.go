@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -95,22 +94,11 @@ func usd(nano int64) string {
 
 // progress shows on a terminal how far a long reading is; done wipes that away.
 func (p *program) progress() (told func(admin.Scan), done func()) {
-	f, ok := p.stderr.(*os.File)
-	if !ok {
-		return nil, func() {}
+	say, done := p.line()
+	if say == nil {
+		return nil, done
 	}
-	if fi, err := f.Stat(); err != nil || fi.Mode()&os.ModeCharDevice == 0 {
-		return nil, func() {}
-	}
-	const every = 200 * time.Millisecond
-	last := time.Now() // what is quick shows nothing
-	told = func(s admin.Scan) {
-		if now := time.Now(); now.Sub(last) >= every {
-			last = now
-			fmt.Fprintf(f, "\r%s\x1b[K", progressText(s))
-		}
-	}
-	return told, func() { fmt.Fprint(f, "\r\x1b[K") }
+	return func(s admin.Scan) { say(func() string { return progressText(s) }) }, done
 }
 
 func progressText(s admin.Scan) string {

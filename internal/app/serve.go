@@ -60,9 +60,11 @@ type server struct {
 	upstream *upstream.Upstream
 	gateway  *gateway.Gateway
 	watchers *watchers
+	events   *events // nil when telemetry is off
 	issuers  issuers
 	tls      *tls.Config
 	info     serverInfo
+	ingest   string // URL of the listener for pushes, empty when there is none
 	admin    string // URL of the admin API, empty when only the socket serves it
 	started  time.Time
 
@@ -93,6 +95,10 @@ func Serve(ctx context.Context, c *config.Config, o Options) error {
 		return err
 	}
 	defer s.data.Close()
+	if err := s.openEvents(ctx); err != nil {
+		return err
+	}
+	defer s.closeEvents()
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
 	if err := s.build(background); err != nil {
@@ -110,6 +116,10 @@ func Serve(ctx context.Context, c *config.Config, o Options) error {
 	go s.verifyJournal()
 	go s.data.recorder.Retain(background)
 	go s.watch(background)
+	if err := s.startEvents(); err != nil {
+		s.close()
+		return err
+	}
 	select {
 	case <-ctx.Done():
 		return s.drain()
@@ -192,6 +202,9 @@ func (s *server) listen() (err error) {
 	s.info.started, s.info.version = s.started, s.o.Version
 	s.data.info = func() serverInfo { return s.info }
 	s.serve(gateway.NewServer(s.gateway, s.log), gateway.NewListener(data, s.tls, s.gateway))
+	if err := s.listenIngest(); err != nil {
+		return err
+	}
 	return s.listenAdmin()
 }
 
@@ -214,7 +227,7 @@ func (s *server) listenAdmin() error {
 	if err != nil {
 		return err
 	}
-	s.serve(adminServer(admin.SocketHandler(o), s.log), socket)
+	s.serve(adminServer(s.withIngest(admin.SocketHandler(o)), s.log), socket)
 	if s.c.AdminListen == "" {
 		return nil
 	}

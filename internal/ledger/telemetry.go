@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/json"
+	"time"
 
 	"gatehouse/internal/awslog"
 )
@@ -50,6 +51,7 @@ type unlogged struct {
 
 type gatewayPart struct {
 	CallID      string `json:"callId"`
+	Time        string `json:"time"`    // to the nanosecond; AWS's timestamp has seconds
 	Outcome     string `json:"outcome"` // refused, or call.Outcome
 	Reason      string `json:"reason,omitempty"`
 	RefusedBy   string `json:"refusedBy,omitempty"` // the limit, or the reason where no limit refused
@@ -94,7 +96,7 @@ func (r *Record) Telemetry(o RenderOptions) any {
 func (r *Record) gateway() gatewayPart {
 	p := &r.Principal
 	g := gatewayPart{
-		CallID: r.ID, User: p.User, Team: p.Team, Key: p.Key, Scheme: p.Scheme, Model: r.Model,
+		CallID: r.ID, Time: r.Time.UTC().Format(time.RFC3339Nano), User: p.User, Team: p.Team, Key: p.Key, Scheme: p.Scheme, Model: r.Model,
 		Country: r.Country, MaxTokens: r.MaxTokens, Estimate: r.InputEstimate, Notes: r.Notes,
 	}
 	if f := r.Refusal; f != nil {

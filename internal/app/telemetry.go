@@ -1,0 +1,259 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"gatehouse/internal/config"
+	"gatehouse/internal/lake"
+	"gatehouse/internal/ledger"
+	"gatehouse/internal/telemetry"
+	"gatehouse/internal/telemetry/arrive"
+	"gatehouse/internal/telemetry/normalise"
+	"gatehouse/internal/telemetry/parse"
+)
+
+// The folders of telemetry in a data directory.
+const (
+	lakeDir   = "lake"
+	intakeDir = "intake"
+	deadDir   = "dead-letters"
+)
+
+// How often the lake is looked after.
+const (
+	tickEvery   = time.Second
+	mergeEvery  = 30 * time.Second
+	mergeBytes  = 256 << 20 // read in one go
+	retainEvery = 10 * time.Minute
+	passedSince = 24 * time.Hour // of the gateway's own calls: AWS's records of them come late
+)
+
+// events is the event path of a data directory, open for writing.
+type events struct {
+	c      *config.Config
+	lake   *lake.Lake
+	intake *arrive.Intake
+	dead   *telemetry.DeadLetters
+	path   *telemetry.Path
+
+	stop   func()
+	ended  sync.WaitGroup
+	failed error
+}
+
+// openEvents opens the lake, the intake and the dead letters of d.
+func openEvents(ctx context.Context, d *Data) (_ *events, err error) {
+	ev := &events{c: d.config, stop: func() {}}
+	defer func() {
+		if err != nil {
+			ev.close()
+		}
+	}()
+	if err := os.MkdirAll(filepath.Join(d.dir, intakeDir), 0o700); err != nil {
+		return nil, err
+	}
+	if ev.lake, err = lake.Open(ctx, lake.Options{Dir: filepath.Join(d.dir, lakeDir), Log: d.log}); err != nil {
+		return nil, err
+	}
+	if ev.intake, err = arrive.OpenIntake(ctx, arrive.IntakeOptions{
+		Dir: filepath.Join(d.dir, intakeDir), MaxBytes: int64(d.config.Telemetry.IntakeGiB) << 30, Log: d.log,
+		Gap: func(g arrive.Gap) { d.log.Error("pushed telemetry was given up", "bytes", g.Bytes, "reason", g.Reason) },
+	}); err != nil {
+		return nil, err
+	}
+	if ev.dead, err = telemetry.OpenDead(filepath.Join(d.dir, deadDir)); err != nil {
+		return nil, fmt.Errorf("dead letters: %w", err)
+	}
+	bodies, err := bodySource(ctx, d.config)
+	if err != nil {
+		return nil, err
+	}
+	places, err := newPlaces(d.config)
+	if err != nil {
+		return nil, err
+	}
+	ev.path = telemetry.New(telemetry.Options{
+		Into: ev.lake, Dead: ev.dead, Bodies: bodies, Log: d.log, Passed: passed(d.dir),
+		Normalise: normalise.Options{Places: places},
+	})
+	return ev, nil
+}
+
+// passed knows the gateway's calls of the last day.
+func passed(dir string) *telemetry.Passed {
+	p := telemetry.NewPassed()
+	for r, err := range ledger.Calls(nil, filepath.Join(dir, callsDir), time.Now().Add(-passedSince), time.Time{}) {
+		if err == nil && r.Refusal == nil {
+			p.Add(r.Result.RequestID)
+		}
+	}
+	return p
+}
+
+// bodySource is where bodies are that records only refer to.
+func bodySource(ctx context.Context, c *config.Config) (parse.BodySource, error) {
+	switch c.Telemetry.Bodies {
+	case "":
+		return nil, nil
+	}
+	return parse.Folder(c.Telemetry.Bodies), nil
+}
+
+// openEvents opens the event path of a server, unless it is off.
+func (s *server) openEvents(ctx context.Context) (err error) {
+	if s.c.Telemetry.Mode == "on" {
+		s.events, err = openEvents(ctx, s.data)
+	}
+	return err
+}
+
+// closeEvents seals what was taken. What could not be sealed is read again at
+// the next start.
+func (s *server) closeEvents() {
+	if s.events == nil {
+		return
+	}
+	if err := s.events.close(); err != nil {
+		s.log.Error("telemetry did not end well", "err", err)
+	}
+}
+
+// startEvents runs the event path in the background: the gateway's own calls,
+// what is pushed, and the sources of the configuration.
+func (s *server) startEvents() error {
+	ev := s.events
+	if ev == nil {
+		return nil
+	}
+	calls, err := s.data.callsOptions()
+	if err != nil {
+		return err
+	}
+	sources := []arrive.Source{ev.intake, arrive.NewCalls(calls)}
+	ctx, stop := context.WithCancel(context.Background())
+	ev.stop = stop
+	ev.ended.Go(func() { ev.failed = ev.path.Run(ctx, false, sources...) })
+	ev.ended.Go(func() { ev.tend(ctx, s) })
+	return nil
+}
+
+// tend seals, merges and retires what has become due, until ctx ends.
+func (ev *events) tend(ctx context.Context, s *server) {
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	var merged, retired time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			err := ev.lake.Tick(ctx)
+			if err == nil && now.Sub(merged) >= mergeEvery {
+				merged = now
+				_, err = ev.lake.Merge(ctx, mergeBytes)
+				err = errors.Join(err, ev.intake.Retain(ctx, ev.lake.Cursors()[ev.intake.Name()]))
+			}
+			if err == nil && now.Sub(retired) >= retainEvery {
+				retired = now
+				t := ev.c.Telemetry
+				_, err = ev.lake.Retain(ctx, lake.Retention{Age: time.Duration(t.Retain), Bytes: int64(t.MaxGiB) << 30})
+			}
+			if err != nil && ctx.Err() == nil {
+				s.log.Error("the lake cannot be looked after", "err", err)
+			}
+		}
+	}
+}
+
+// close ends the path, seals what it took, and closes everything.
+func (ev *events) close() error {
+	ev.stop()
+	ev.ended.Wait()
+	errs := []error{ev.failed}
+	if ev.intake != nil {
+		errs = append(errs, ev.intake.Close())
+	}
+	if ev.lake != nil {
+		errs = append(errs, ev.lake.Close())
+	}
+	if ev.dead != nil {
+		errs = append(errs, ev.dead.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// push is the handler of /ingest/, with the secret of the configuration.
+func (ev *events) push() (http.Handler, error) {
+	o := arrive.PushOptions{}
+	if name := ev.c.Telemetry.SecretFile; name != "" {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("telemetry.secret_file: %w", err)
+		}
+		if o.Secret = string(bytes.TrimSpace(b)); len(o.Secret) < minSecret {
+			return nil, fmt.Errorf("telemetry.secret_file: %s holds fewer than %d characters", name, minSecret)
+		}
+	}
+	return arrive.NewPush(ev.intake, o), nil
+}
+
+const minSecret = 16
+
+// listenIngest opens the listener for pushes, when configured.
+func (s *server) listenIngest() error {
+	if s.c.IngestListen == "" || s.events == nil {
+		return nil
+	}
+	push, err := s.events.push()
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", s.c.IngestListen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", s.c.IngestListen, err)
+	}
+	s.ingest = s.url(ln.Addr())
+	if s.tls != nil {
+		ln = tls.NewListener(ln, s.tls)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /ingest/{strand}", push)
+	hs := adminServer(mux, s.log)
+	hs.ReadTimeout = 2 * time.Minute
+	s.serve(hs, ln)
+	return nil
+}
+
+// withIngest lets programs that may open the socket push too.
+func (s *server) withIngest(h http.Handler) http.Handler {
+	if s.events == nil {
+		return h
+	}
+	push := arrive.NewPush(s.events.intake, arrive.PushOptions{})
+	mux := http.NewServeMux()
+	mux.Handle("/", h)
+	mux.Handle("POST /ingest/{strand}", push)
+	return mux
+}
+
+// callsOptions say how the gateway's journal is read while it is written.
+func (d *Data) callsOptions() (arrive.CallsOptions, error) {
+	bodies, err := recordPolicy(d.config)
+	if err != nil {
+		return arrive.CallsOptions{}, err
+	}
+	return arrive.CallsOptions{
+		Dir: filepath.Join(d.dir, callsDir), FS: d.disk, Follow: true, Keys: bodies.Keys,
+		Durable: func() uint64 { return d.calls.Stats().Seq },
+	}, nil
+}
