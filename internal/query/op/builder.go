@@ -57,6 +57,7 @@ type builder struct {
 
 	hosts     map[*core.Host]host
 	sizes     map[*core.Expr]int
+	dynamic   bool // the rows have columns that only running them tells
 	timeslice string
 	info      []StageInfo
 	warnings  []Warning
@@ -281,6 +282,7 @@ func reads(e *core.Expr, name string) bool {
 // project puts a Project on top, or into the one that is there when no work is
 // done twice by it.
 func (b *builder) project(out []core.Named) {
+	b.dynamic = false
 	if p, ok := b.plan.(*core.Project); ok {
 		if merged, ok := mergeProjects(p, out); ok {
 			b.plan = merged
@@ -406,7 +408,7 @@ func (b *builder) aggregate(by []keyed, aggs []core.Agg) {
 		a.Aggs = append(a.Aggs, agg)
 		b.have(name, core.Col{Name: agg.Name, Type: agg.Type()})
 	}
-	b.plan, b.raw, b.fixed, b.chain = a, false, 0, nil
+	b.plan, b.raw, b.fixed, b.chain, b.dynamic = a, false, 0, nil, false
 }
 
 // have names a column that the plan has got.
@@ -438,7 +440,7 @@ func (b *builder) window(w *core.Window) *core.Expr {
 	}
 	b.names++
 	w.In, w.Name = b.plan, unique(fmt.Sprintf("%s%d", hiddenPrefix, b.names), have)
-	b.plan = w
+	b.plan, b.dynamic = w, false
 	b.hidden = append(b.hidden, core.Col{Name: w.Name, Type: w.Type()})
 	return core.C(w.Name, w.Type())
 }
@@ -454,5 +456,5 @@ func (b *builder) only(list []assign) {
 		b.have(a.name, core.Col{Name: n.Name, Type: n.Expr.Type})
 		b.order = append(b.order, core.Key{Expr: core.C(n.Name, n.Expr.Type)})
 	}
-	b.plan, b.raw, b.fixed, b.chain = &core.Project{In: b.plan, Out: out}, false, 0, nil
+	b.plan, b.raw, b.fixed, b.chain, b.dynamic = &core.Project{In: b.plan, Out: out}, false, 0, nil, false
 }

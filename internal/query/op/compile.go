@@ -144,7 +144,7 @@ func (b *builder) place(err error, s *syntax.Stage) error {
 
 // finish puts the last order on top and prunes.
 func (b *builder) finish() *Result {
-	res := &Result{Raw: b.raw, Stages: b.info, Warnings: b.warnings, Timeslice: b.timeslice}
+	res := &Result{Raw: b.raw, AllColumns: b.dynamic && b.fixed == 0, Stages: b.info, Warnings: b.warnings, Timeslice: b.timeslice}
 	var need []string
 	for _, c := range b.display() {
 		res.Columns = append(res.Columns, c.name)

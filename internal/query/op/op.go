@@ -35,6 +35,10 @@ var Operators = []*Operator{
 	&dedupOp,
 	&parseOp,
 	&jsonOp,
+	&transposeOp,
+	&lookupOp,
+	&catOp,
+	&geoipOp,
 }
 
 // table is what a builder knows of the language. It is a value so that operators

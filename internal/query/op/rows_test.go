@@ -130,6 +130,11 @@ func (f found) Resolve(name string) []Path {
 func ran(t *testing.T, src string, list []record) string {
 	e := env()
 	e.Catalogue = found{list}
+	return runWith(t, src, e, list)
+}
+
+func runWith(t *testing.T, src string, e *Env, list []record) string {
+	t.Helper()
 	q, parseErr := syntax.Parse(src)
 	res, err := Compile(q, e)
 	if err := syntax.Join(parseErr, err); err != nil {
