@@ -75,8 +75,7 @@ var (
 	outputBody = paths("output.outputBodyJson", "output.outputBodyJSON")
 )
 
-// body finds a body: tools spell its member in two ways, and some keep it as
-// text.
+// body finds a body: tools spell its member in two ways.
 func body(doc *fastjson.Value, ways []path) *fastjson.Value {
 	for _, p := range ways {
 		if v := doc.Get(p...); v != nil {

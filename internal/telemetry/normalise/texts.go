@@ -62,7 +62,7 @@ var inputMembers = paths("prompt", "inputText", "inputTexts", "texts", "message"
 
 func promptText(doc *fastjson.Value, c *cell) {
 	p := &pieces{c: c, sep: "\n"}
-	in := object(body(doc, inputBody))
+	in := body(doc, inputBody)
 	for _, m := range in.GetArray("messages") {
 		if asks(m) {
 			p.content(m.Get("content"), 0)
@@ -98,7 +98,7 @@ func (p *pieces) items(v *fastjson.Value) {
 
 func systemText(doc *fastjson.Value, c *cell) {
 	p := &pieces{c: c, sep: "\n"}
-	in := object(body(doc, inputBody))
+	in := body(doc, inputBody)
 	for _, name := range [...]string{"system", "preamble", "instructions"} {
 		p.content(in.Get(name), 0)
 	}
@@ -150,7 +150,7 @@ var outputMembers = paths("content", "completion", "generation", "outputText", "
 	"delta.text", "contentBlockDelta.delta.text", "chunk.text", "data.text", "message.content", "delta.content")
 
 func responseText(doc *fastjson.Value, c *cell) {
-	out := object(body(doc, outputBody))
+	out := body(doc, outputBody)
 	if out == nil {
 		return
 	}
@@ -183,17 +183,4 @@ func (p *pieces) answer(v *fastjson.Value, depth int) {
 			p.answer(v.Get(way...), depth+1)
 		}
 	}
-}
-
-// object is a body that some exporter wrote as text, read.
-func object(v *fastjson.Value) *fastjson.Value {
-	b := text(v)
-	if len(b) == 0 || b[0] != '{' && b[0] != '[' {
-		return v
-	}
-	in, err := fastjson.ParseBytes(b)
-	if err != nil {
-		return v
-	}
-	return in
 }

@@ -58,7 +58,8 @@ var awsFormats = []format{
 
 	// Records in another spelling, which are put back into their own.
 	{match: isRowCells, unwrap: unwrapRowCells},
-	{match: isFlat, unwrap: unwrapFlat},
+	{match: isFlat, unwrap: unwrapFlat("cloudtrail")},
+	{match: isFlatInvocation, unwrap: unwrapFlat("invocation")},
 }
 
 // isCloudTrail takes a record in its own shape: not one with dotted or
@@ -104,8 +105,10 @@ func isGateway(v *fastjson.Value) bool {
 }
 
 func isInvocation(v *fastjson.Value) bool {
-	return has(v, "schemaType") && is(v, "schemaType", "ModelInvocationLog") ||
-		has(v, "modelId", "operation", "requestId", "input")
+	if has(v, "schemaType") && is(v, "schemaType", "ModelInvocationLog") {
+		return !isFlatInvocation(v)
+	}
+	return has(v, "modelId", "operation", "requestId", "input")
 }
 
 func isMetric(v *fastjson.Value) bool {

@@ -10,6 +10,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/valyala/fastjson"
+
 	"gatehouse/internal/event"
 )
 
@@ -29,7 +31,7 @@ func (s *scanner) fetchBodies(r *event.Raw) {
 	p := s.level(maxEnvelopes + 1)
 	for _, m := range bodyMembers {
 		address := string(text(r.Doc.Get(m.side, m.address)))
-		if address == "" || r.Doc.Get(m.side, m.body) != nil {
+		if there := r.Doc.Get(m.side, m.body); address == "" || there != nil && there.Type() != fastjson.TypeNull {
 			continue
 		}
 		body, err := s.body(address, len(r.JSON))
@@ -37,13 +39,10 @@ func (s *scanner) fetchBodies(r *event.Raw) {
 			s.fail(s.at, NoBody, fmt.Sprintf("%s: %v", address, err), r.JSON)
 			continue
 		}
-		p.text = splice(p.text[:0], r.JSON, m.side, m.body, body)
-		doc, err := p.json.ParseBytes(p.text)
-		if err != nil {
-			s.fail(s.at, NoBody, fmt.Sprintf("%s: %v", address, err), r.JSON)
-			continue
+		r.JSON = appendBody(nil, r.Doc, m.side, m.body, body)
+		if r.Doc, err = p.json.ParseBytes(r.JSON); err != nil {
+			return // cannot be: both were checked
 		}
-		r.JSON, r.Doc = bytes.Clone(p.text), doc
 	}
 }
 
@@ -69,35 +68,30 @@ func (s *scanner) body(address string, used int) ([]byte, error) {
 	return b, err
 }
 
-// splice appends record with the member body of side set to value.
-func splice(dst, record []byte, side, body string, value []byte) []byte {
-	// The record is JSON and has the side as an object of its own: its brace is
-	// the one behind the last member of that name at the outermost level.
-	i := memberOf(record, side)
-	dst = append(append(append(dst, record[:i]...), '"'), body...)
-	dst = append(append(dst, '"', ':'), value...)
-	return append(append(dst, ','), record[i:]...)
-}
-
-// memberOf is the offset behind the brace of the object that an outermost
-// member of record has for value.
-func memberOf(record []byte, name string) int {
-	c := checker{b: record}
-	c.next()
-	for c.i++; c.next() == '"'; {
-		from := c.i
-		c.text()
-		key := record[from+1 : c.i-1]
-		c.next()
-		c.i++
-		if c.next() == '{' && string(key) == name {
-			return c.i + 1
+// appendBody appends the record with a body as the first member of its side,
+// in place of the null that may stand there.
+func appendBody(dst []byte, record *fastjson.Value, side, member string, body []byte) []byte {
+	dst = append(dst, '{')
+	n := 0
+	record.GetObject().Visit(func(key []byte, v *fastjson.Value) {
+		if n++; n > 1 {
+			dst = append(dst, ',')
 		}
-		c.value(1)
-		c.next()
-		c.i++
-	}
-	return len(record)
+		dst = append(appendText(dst, key), ':')
+		if string(key) != side || v.Type() != fastjson.TypeObject {
+			dst = appendJSON(dst, v)
+			return
+		}
+		dst = append(append(appendText(append(dst, '{'), []byte(member)), ':'), body...)
+		v.GetObject().Visit(func(key []byte, v *fastjson.Value) {
+			if string(key) != member {
+				dst = append(appendText(append(dst, ','), key), ':')
+				dst = appendJSON(dst, v)
+			}
+		})
+		dst = append(dst, '}')
+	})
+	return append(dst, '}')
 }
 
 // Folder is a BodySource that reads copies of buckets from a folder: the object

@@ -2,18 +2,22 @@ package parse
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fastjson"
 )
 
-// This file puts CloudTrail records back together that a store took apart:
+// This file puts records of CloudTrail and of the invocation log back together
+// that a store took apart:
 // columns named userIdentity.arn or eventname, and columns whose text is an
 // object, in JSON or as SQL engines print it.
 
-// trailObjects are the members of a record that are objects or lists.
+// trailObjects are the members of a record that are objects or lists; the last
+// line has those of the invocation log.
 var trailObjects = lowered("userIdentity", "requestParameters", "responseElements", "additionalEventData", "resources",
-	"tlsDetails", "serviceEventDetails", "insightDetails", "eventContext", "addendum", "edgeDeviceDetails")
+	"tlsDetails", "serviceEventDetails", "insightDetails", "eventContext", "addendum", "edgeDeviceDetails",
+	"input", "output", "identity", "requestMetadata", "inputBodyJson", "outputBodyJson")
 
 // trailNames are CloudTrail's own names, for those who lost their case. The
 // members of parameters and answers are not among them: nobody knows them all.
@@ -46,6 +50,17 @@ func hasDotted(v *fastjson.Value) bool {
 	return found
 }
 
+// isFlatInvocation takes a record of the invocation log whose members are
+// dotted, or whose bodies are texts.
+func isFlatInvocation(v *fastjson.Value) bool {
+	return has(v, "schemaType") && is(v, "schemaType", "ModelInvocationLog") && (hasDotted(v) || hasTexts(v))
+}
+
+func hasTexts(v *fastjson.Value) bool {
+	return looksJSON(text(v.Get("input"))) || looksJSON(text(v.Get("output"))) ||
+		looksJSON(text(v.Get("input", "inputBodyJson"))) || looksJSON(text(v.Get("output", "outputBodyJson")))
+}
+
 // isFlat takes what has the three members that every CloudTrail record has, in
 // whatever case. It stands behind isCloudTrail.
 func isFlat(v *fastjson.Value) bool {
@@ -62,11 +77,16 @@ func isFlat(v *fastjson.Value) bool {
 	return n >= 3
 }
 
-// unwrapFlat builds the record and delivers it. It is not given to the table
-// again: what cannot be put together any further is a record as it is.
-func unwrapFlat(s *scanner, v *fastjson.Value, depth int) error {
+// unwrapFlat builds the record and delivers it as one of the format that the
+// table has under the name. It is not given to the table again: what cannot be
+// put together any further is a record as it is.
+func unwrapFlat(name string) func(*scanner, *fastjson.Value, int) error {
+	return func(s *scanner, v *fastjson.Value, depth int) error { return s.rebuild(name, v, depth) }
+}
+
+func (s *scanner) rebuild(name string, v *fastjson.Value, depth int) error {
 	root := &part{}
-	v.GetObject().Visit(func(key []byte, v *fastjson.Value) { root.add(string(key), v) })
+	v.GetObject().Visit(func(key []byte, v *fastjson.Value) { root.take(string(key), v) })
 	p := s.level(depth + 1)
 	p.text = root.append(p.text[:0])
 	doc, err := p.json.ParseBytes(p.text)
@@ -74,7 +94,8 @@ func unwrapFlat(s *scanner, v *fastjson.Value, depth int) error {
 		s.fail(s.at, NotJSON, err.Error(), p.text)
 		return nil
 	}
-	return s.accept(&s.table[0], doc, p.text) // the row of CloudTrail
+	row := slices.IndexFunc(s.table, func(f format) bool { return f.name == name })
+	return s.accept(&s.table[row], doc, p.text)
 }
 
 // part is a member of a record being put together.
@@ -82,6 +103,16 @@ type part struct {
 	key   string
 	value *fastjson.Value // of a leaf
 	kids  []*part
+}
+
+// take is add for a column, or for each member of one side of a call, whose
+// body may be text.
+func (p *part) take(key string, v *fastjson.Value) {
+	if (key == "input" || key == "output") && v.Type() == fastjson.TypeObject {
+		v.GetObject().Visit(func(name []byte, v *fastjson.Value) { p.add(key+"."+string(name), v) })
+		return
+	}
+	p.add(key, v)
 }
 
 // add puts a column in its place.
@@ -104,7 +135,11 @@ func (p *part) add(key string, v *fastjson.Value) {
 }
 
 func canonical(key string) string {
-	if name := trailNames[strings.ToLower(key)]; name != "" && key != "arn" {
+	switch key {
+	case "arn", "requestId": // a caller's, a call's; there are two spellings of each
+		return key
+	}
+	if name := trailNames[strings.ToLower(key)]; name != "" {
 		return name
 	}
 	return key

@@ -56,7 +56,7 @@ func (s *scanner) metric(m *metricRecord, depth int) error {
 var streamStats = map[string]string{"max": "Maximum", "min": "Minimum", "sum": "Sum", "count": "SampleCount"}
 
 func isMetricStream(v *fastjson.Value) bool {
-	return has(v, "metric_name", "namespace", "timestamp") && objectMember("value")(v)
+	return has(v, "metric_name", "namespace", "timestamp", "value")
 }
 
 // unwrapMetricStream gives a record for each statistic of a minute.
@@ -64,6 +64,10 @@ func unwrapMetricStream(s *scanner, v *fastjson.Value, depth int) (err error) {
 	m := metricRecord{
 		namespace: v.Get("namespace"), name: v.Get("metric_name"), dimensions: v.Get("dimensions"), unit: v.Get("unit"),
 		account: v.Get("account_id"), region: v.Get("region"), timestamp: v.Get("timestamp"),
+	}
+	if v.GetObject("value") == nil { // one number, of no known kind
+		m.value = v.Get("value")
+		return s.metric(&m, depth)
 	}
 	v.GetObject("value").Visit(func(key []byte, v *fastjson.Value) {
 		if err != nil {

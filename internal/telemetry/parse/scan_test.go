@@ -234,7 +234,7 @@ func TestBodies(t *testing.T) {
 	write("logs/big.json", `"`+strings.Repeat("x", 5000)+`"`)
 	os.Symlink("/etc/passwd", filepath.Join(dir, "link"))
 	record := func(in, out string) string {
-		return `{"schemaType":"ModelInvocationLog","timestamp":"2026-03-01T12:00:00Z","output":{"outputBodyS3Path":"` + out + `"},"input":{"inputBodyS3Path":"` + in + `","n":1}}`
+		return `{"schemaType":"ModelInvocationLog","timestamp":"2026-03-01T12:00:00Z","output":{"outputBodyS3Path":"` + out + `"},"input":{"inputBodyJson":null,"inputBodyS3Path":"` + in + `","n":1}}`
 	}
 	for _, tt := range []struct{ in, out, want string }{
 		{"s3://logs/a/in.json.gz", "s3://logs/a/out.json", `"output":{"outputBodyJson":[{"completion":"x"},"[DONE]"],"outputBodyS3Path":"s3://logs/a/out.json"},"input":{"inputBodyJson":{"prompt":"long"},"inputBodyS3Path":"s3://logs/a/in.json.gz","n":1}`},
