@@ -133,6 +133,27 @@ func (b *builder) run(s *syntax.Stage, q *syntax.Query) error {
 	return err
 }
 
+// fork is a copy of the state, for stages in brackets. What it reads and warns of
+// is its own, and its user hands that on.
+func (b *builder) fork() *builder {
+	c := *b
+	c.cols, c.hidden = slices.Clone(b.cols), slices.Clone(b.hidden)
+	c.shown, c.order = slices.Clone(b.shown), slices.Clone(b.order)
+	c.info, c.warnings = slices.Clone(b.info), slices.Clone(b.warnings)
+	return &c
+}
+
+// pipeline compiles stages in brackets. Mistakes in them are the outer stage's.
+func (b *builder) pipeline(q *syntax.Query) error {
+	for _, s := range q.Stages {
+		b.at = s.Span
+		if err := b.stage(s, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // place gives an error that has none the place of its stage.
 func (b *builder) place(err error, s *syntax.Stage) error {
 	var e *syntax.Error

@@ -13,7 +13,7 @@
 // Operators change it with few verbs: set, filter, aggregate, sort, limit.
 //
 // All convenience of the language ends here. Fields are found whatever their
-// case (field.go), values compare by the rules of compare.go, and a pattern
+// case (field.go), values compare by the rules of comparison.go, and a pattern
 // becomes the cheapest primitive that has its meaning (match.go). Plans are
 // pruned at the end (prune.go), so that a stage may carry all columns without
 // thought: what nobody reads is not read from disk. Format prints a plan as
