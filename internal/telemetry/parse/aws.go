@@ -144,7 +144,7 @@ func isNotification(v *fastjson.Value) bool {
 // isNotice takes S3's word that an object was made, whose members are called
 // like CloudTrail's.
 func isNotice(v *fastjson.Value) bool {
-	return has(v, "s3", "eventSource") && is(v, "eventSource", "aws:s3")
+	return is(v, "eventSource", "aws:s3") && has(v, "s3")
 }
 
 // isDigest takes the files that prove a trail whole.

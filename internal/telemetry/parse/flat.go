@@ -44,8 +44,9 @@ func lowered(names ...string) map[string]string {
 func hasDotted(v *fastjson.Value) bool {
 	found := false
 	v.GetObject().Visit(func(key []byte, _ *fastjson.Value) {
-		parent, _, dotted := strings.Cut(string(key), ".")
-		found = found || dotted && trailObjects[strings.ToLower(parent)] != ""
+		if i := bytes.IndexByte(key, '.'); i > 0 && !found {
+			found = trailObjects[strings.ToLower(string(key[:i]))] != ""
+		}
 	})
 	return found
 }
@@ -84,7 +85,14 @@ func unwrapFlat(name string) func(*scanner, *fastjson.Value, int) error {
 	return func(s *scanner, v *fastjson.Value, depth int) error { return s.rebuild(name, v, depth) }
 }
 
+// maxColumns and maxSteps bound the columns of a row and the dots in one.
+const maxColumns, maxSteps = 4096, 32
+
 func (s *scanner) rebuild(name string, v *fastjson.Value, depth int) error {
+	if v.GetObject().Len() > maxColumns {
+		s.fail(s.at, UnknownFormat, "a row of too many columns", appendJSON(nil, v))
+		return nil
+	}
 	root := &part{}
 	v.GetObject().Visit(func(key []byte, v *fastjson.Value) { root.take(string(key), v) })
 	p := s.level(depth + 1)
@@ -108,7 +116,7 @@ type part struct {
 // take is add for a column, or for each member of one side of a call, whose
 // body may be text.
 func (p *part) take(key string, v *fastjson.Value) {
-	if (key == "input" || key == "output") && v.Type() == fastjson.TypeObject {
+	if (key == "input" || key == "output") && v.Type() == fastjson.TypeObject && v.GetObject().Len() <= maxColumns {
 		v.GetObject().Visit(func(name []byte, v *fastjson.Value) { p.add(key+"."+string(name), v) })
 		return
 	}
@@ -125,7 +133,7 @@ func (p *part) add(key string, v *fastjson.Value) {
 	}
 	p = p.kid(object)
 	own := object != "requestParameters" && object != "responseElements"
-	for _, key := range strings.Split(rest, ".") {
+	for _, key := range strings.SplitN(rest, ".", maxSteps) {
 		if key = strings.TrimSuffix(key, "{}"); own {
 			key = canonical(key)
 		}

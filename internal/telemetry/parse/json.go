@@ -61,7 +61,9 @@ func (s *scanner) read(r io.Reader) error {
 	defer u.close()
 	if s.in.r, s.in.err = u, err; err == nil {
 		err = s.all()
-		s.stats.Bytes += s.in.base + int64(s.in.end)
+		if !s.fixed {
+			s.stats.Bytes += s.in.base + int64(s.in.end)
+		}
 		if err != nil {
 			return err
 		}

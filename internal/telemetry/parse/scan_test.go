@@ -286,6 +286,25 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// TestColumns: a row may be as odd as it likes, and takes no longer than others.
+func TestColumns(t *testing.T) {
+	const head = `{"eventtime":"2026-03-01T12:00:00Z","eventsource":"s","eventname":"n"`
+	var many strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&many, `,"requestParameters.k%d":1`, i)
+	}
+	for in, want := range map[string]string{
+		head + many.String() + "}": "problem 1, line 1, byte 0: unknown_format: a row of too many columns",
+		head + `,"requestParameters` + strings.Repeat(".a", 1_000_000) + `":1}`: "record 1,",
+		head + `,"userIdentity":"` + strings.Repeat("{a=", 100_000) + `}"}`:     "record 1,",
+		head + `,"userIdentity":"{` + strings.Repeat("a=,", 100_000) + `}"}`:    "record 1,",
+	} {
+		if got := told(t, []byte(in), Options{}); !strings.HasPrefix(got, want) || strings.Count(got, "\n") != 1 {
+			t.Errorf("%.80s: %.200s, want %s", in, got, want)
+		}
+	}
+}
+
 func FuzzScan(f *testing.F) {
 	files, _ := filepath.Glob("testdata/aws/*")
 	for _, file := range files {
@@ -318,7 +337,13 @@ func FuzzMend(f *testing.F) {
 }
 
 func BenchmarkScan(b *testing.B) {
-	in := []byte(`{"Records":[` + strings.Repeat(trail+",", 999) + trail + `]}`)
+	b.Run("cloudtrail", func(b *testing.B) {
+		benchmark(b, []byte(`{"Records":[`+strings.Repeat(trail+",", 999)+trail+`]}`))
+	})
+	b.Run("invocation", func(b *testing.B) { benchmark(b, []byte(strings.Repeat(call+"\n", 1000))) })
+}
+
+func benchmark(b *testing.B, in []byte) {
 	b.SetBytes(int64(len(in)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -327,5 +352,9 @@ func BenchmarkScan(b *testing.B) {
 		}
 	}
 }
+
+var call = `{"schemaType":"ModelInvocationLog","schemaVersion":"1.0","timestamp":"2026-03-01T12:00:00Z","accountId":"111122223333","identity":{"arn":"arn:aws:iam::111122223333:user/ann"},"region":"us-east-1","requestId":"r1","operation":"Converse","modelId":"amazon.nova-lite-v1:0","input":{"inputContentType":"application/json","inputBodyJson":{"messages":[{"role":"user","content":[{"text":"` +
+	strings.Repeat("Some words that somebody asked, with \\\"quotes\\\" and\\nlines. ", 20) + `"}]}]},"inputTokenCount":300},"output":{"outputContentType":"application/json","outputBodyJson":{"output":{"message":{"role":"assistant","content":[{"text":"` +
+	strings.Repeat("And an answer. ", 40) + `"}]}},"stopReason":"end_turn","usage":{"inputTokens":300,"outputTokens":150,"totalTokens":450}},"outputTokenCount":150}}`
 
 const trail = `{"eventVersion":"1.11","userIdentity":{"type":"AssumedRole","principalId":"AROAEXAMPLEROLE00001:run-7","arn":"arn:aws:sts::111122223333:assumed-role/ml-batch/run-7","accountId":"111122223333","accessKeyId":"ASIAEXAMPLEKEY000001","sessionContext":{"sessionIssuer":{"type":"Role","principalId":"AROAEXAMPLEROLE00001","arn":"arn:aws:iam::111122223333:role/ml-batch","accountId":"111122223333","userName":"ml-batch"},"attributes":{"creationDate":"2026-03-01T11:00:00Z","mfaAuthenticated":"false"}}},"eventTime":"2026-03-01T12:00:00Z","eventSource":"bedrock.amazonaws.com","eventName":"InvokeModel","awsRegion":"us-east-1","sourceIPAddress":"203.0.113.9","userAgent":"Boto3/1.40.0 md/Botocore#1.40.0 ua/2.0 os/linux lang/python#3.13.0","requestParameters":{"modelId":"us.amazon.nova-lite-v1:0"},"responseElements":null,"additionalEventData":{"inferenceRegion":"us-west-2"},"requestID":"00000000-0000-4000-8000-000000000001","eventID":"10000000-0000-4000-8000-000000000001","readOnly":true,"eventType":"AwsApiCall","managementEvent":true,"recipientAccountId":"111122223333","eventCategory":"Management","tlsDetails":{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"bedrock-runtime.us-east-1.amazonaws.com"}}`
