@@ -159,28 +159,33 @@ func (p *reader) array(depth int) bool {
 	}
 }
 
+// plain are the bytes that stand for themselves in a string.
+var plain = func() (t [256]bool) {
+	for c := ' '; c < 256; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
 // str reads a string for node i.
 func (p *reader) str(i int) bool {
-	p.at++
-	for p.at < len(p.text) {
-		switch c := p.text[p.at]; {
-		case c == '"':
-			p.at++
-			return true
-		case c < ' ':
-			return false
-		case c == '\\':
-			p.nodes[i].escapes = true
-			n := escape(p.text[p.at:])
-			if n == 0 {
-				return false
-			}
-			p.at += n
-		default:
-			p.at++
+	s, at := p.text, p.at+1
+	for {
+		for at < len(s) && plain[s[at]] {
+			at++
 		}
+		if at == len(s) || s[at] != '\\' {
+			break
+		}
+		n := escape(s[at:])
+		if n == 0 {
+			return false
+		}
+		p.nodes[i].escapes = true
+		at += n
 	}
-	return false
+	p.at = at
+	return p.take('"')
 }
 
 // escape is the length of the escape that s begins with, 0 when it is none.

@@ -74,6 +74,8 @@ var regexes = []string{`(a)`, `x*()`, `([a-z]+)=(\d)?`, `(?i)(é|B)$`, `(\w*)`, 
 // random makes expressions and rows.
 type random struct{ *rand.Rand }
 
+func newRandom(seed uint64) *random { return &random{rand.New(rand.NewPCG(seed, 4))} }
+
 func pick[T any](g *random, list ...T) T { return list[g.IntN(len(list))] }
 
 func (g *random) text() string {
@@ -214,7 +216,7 @@ func checkValue(t *testing.T, e *core.Expr, row []eval.Value) {
 
 // checkRandom makes one expression and asks it of some rows.
 func checkRandom(t *testing.T, seed uint64) {
-	g := &random{rand.New(rand.NewPCG(seed, 4))}
+	g := newRandom(seed)
 	e := g.expr("pbiftl"[g.IntN(6)], 4)
 	for range 4 {
 		checkValue(t, e, g.row())
