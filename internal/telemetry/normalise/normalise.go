@@ -103,8 +103,8 @@ func (n *Normaliser) Event(r *event.Raw, e *event.Event) error {
 	if src == nil {
 		src = &anySource
 	}
-	*e = event.Event{Strand: r.Strand, Format: r.Format, Raw: append(e.Raw[:0], r.JSON...)}
-	n.e, n.buf, n.texts = e, n.buf[:0], n.texts[:0]
+	*e = event.Event{Strand: r.Strand, Format: r.Format, Raw: append(fit(e.Raw, len(r.JSON)), r.JSON...)}
+	n.e, n.buf, n.texts = e, fit(n.buf, len(r.JSON)), n.texts[:0]
 	clear(n.filled[:])
 	src.fill(n, r.Doc)
 	n.columns.fill(n, r.Doc)
@@ -214,6 +214,15 @@ func (n *Normaliser) place() {
 	if organization != "" {
 		n.e.SetText(event.ASOrganization, organization)
 	}
+}
+
+// fit empties b for reuse, or drops it where it is far larger than what is to
+// come: one huge record must not be held by each event of a pool.
+func fit(b []byte, need int) []byte {
+	if cap(b) > 1<<20 && need < cap(b)/8 {
+		return nil
+	}
+	return b[:0]
 }
 
 // settle turns the texts into strings, all of one allocation, which nobody will

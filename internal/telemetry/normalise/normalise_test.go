@@ -327,6 +327,18 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// TestShrinks: an event that was huge once does not hold that memory.
+func TestShrinks(t *testing.T) {
+	record := func(n int) []byte {
+		return []byte(`{"eventTime":"2026-03-01T12:00:00Z","eventSource":"s","eventName":"n","x":"` + strings.Repeat("x", n) + `"}`)
+	}
+	each(t, normalise.Options{}, append(record(4<<20), record(1)...), func(r *event.Raw, e *event.Event, _ error) {
+		if r.Origin.Record == 2 && cap(e.Raw) > 1<<20 || len(e.Raw) != len(r.JSON) {
+			t.Errorf("record %d: %d bytes hold %d", r.Origin.Record, len(e.Raw), cap(e.Raw))
+		}
+	})
+}
+
 // TestAllocations: an event costs its texts, and next to nothing else.
 func TestAllocations(t *testing.T) {
 	for file, most := range map[string]float64{"trail-callers.json": 3, "invocation-converse.json": 3, "invocation-families.json": 3, "gateway.json": 3} {

@@ -142,13 +142,13 @@ func TestBounded(t *testing.T) {
 		records int
 		problem string
 	}{
-		{"a list of 60 MB on one line", stream(`{"Records":[`, line(1)+",", 500_000, line(2)+"]}"), 500_001, ""},
-		{"an array of 60 MB", stream(`[`, line(1)+",", 500_000, line(2)+"]"), 500_001, ""},
+		{"a list of 24 MB on one line", stream(`{"Records":[`, line(1)+",", 200_000, line(2)+"]}"), 200_001, ""},
+		{"an array of 24 MB", stream(`[`, line(1)+",", 200_000, line(2)+"]"), 200_001, ""},
 		{"a line of 100 MB", stream(`{"a":"`, mb, 100, `"}`+"\n"+line(1)), 1, TooLong},
-		{"text of 100 MB", stream("", mb, 100, "\n"+line(1)), 1, NotJSON},
-		{"brackets", stream("", strings.Repeat("[", 1<<20), 20, ""), 0, TooLong},
-		{"an element of 100 MB", stream(`{"Records":[{"a":"`, mb, 100, `"},`+line(1)+`]}`), 1, TooLong},
-		{"white space", stream("", strings.Repeat(" ", 1<<20), 100, line(1)), 1, ""},
+		{"text of 20 MB", stream("", mb, 20, "\n"+line(1)), 1, NotJSON},
+		{"brackets", stream("", strings.Repeat("[", 1<<20), 5, ""), 0, TooLong},
+		{"an element of 20 MB", stream(`{"Records":[{"a":"`, mb, 20, `"},`+line(1)+`]}`), 1, TooLong},
+		{"white space", stream("", strings.Repeat(" ", 1<<20), 20, line(1)), 1, ""},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
