@@ -142,6 +142,11 @@ func runWith(t *testing.T, src string, e *Env, list []record) string {
 		errors.As(err, &es)
 		return es.Render(src)
 	}
+	return rowsOf(t, res, list)
+}
+
+func rowsOf(t *testing.T, res *Result, list []record) string {
+	t.Helper()
 	source := func(s *core.Scan) iter.Seq[[]eval.Value] {
 		return func(yield func([]eval.Value) bool) {
 			for _, r := range list {

@@ -40,6 +40,7 @@ func compileTimeslice(b *builder, c *syntax.Cursor) error {
 	if err != nil {
 		return err
 	}
+	b.reads(event.MessageTime.String())
 	name := timesliceName
 	if _, ok := c.Word("as"); ok {
 		if name, err = c.Name(); err != nil {
