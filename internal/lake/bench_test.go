@@ -164,3 +164,59 @@ func BenchmarkCatalogue(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkLake appends, seals and merges, as a lake in use does.
+func BenchmarkLake(b *testing.B) {
+	events := mix(20_000)
+	b.SetBytes(rawBytes(events))
+	b.ReportAllocs()
+	for b.Loop() {
+		l, err := Open(b.Context(), Options{Dir: b.TempDir(), SealRows: 1000})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := 0; i < len(events); i += 250 {
+			if _, _, err := l.Append(events[i:i+250], nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if _, err := l.Merge(b.Context(), 0); err != nil {
+			b.Fatal(err)
+		}
+		l.Close()
+	}
+}
+
+// BenchmarkDuplicates looks ids up that are new, in a run that has a filter or
+// none.
+func BenchmarkDuplicates(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	hash := func() (k known) {
+		for i := range k.id {
+			k.id[i] = byte(r.Uint32())
+		}
+		return k
+	}
+	all := make([]known, 1<<18)
+	for i := range all {
+		all[i] = hash()
+	}
+	dir := b.TempDir()
+	e, err := writeRun(OSFS{}, dir, "run.ids", int64(len(all)), inOrder(all))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, room := range map[string]int64{"filter": 1 << 30, "none": 0} {
+		run, err := openRun(OSFS{}, dir, e, &room)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, ok, err := run.find(hash().id); ok || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+		})
+	}
+}

@@ -48,10 +48,11 @@ func readKnown(b []byte) known {
 	return known{event.ID(b[:16]), b[16], day}
 }
 
-// run is a file of ids, open for looking up.
+// run is a file of ids, open for looking up, by one goroutine at a time.
 type run struct {
 	runEntry
 	h      Handle
+	buf    []byte
 	fences []uint64 // first eight bytes of every 256th id
 	filter filter   // nil when there was no room
 }
@@ -103,7 +104,8 @@ func (r *run) find(id event.ID) (known, bool, error) {
 	if hi <= lo {
 		return known{}, false, nil
 	}
-	b := make([]byte, (hi-lo)*knownSize)
+	r.buf = slices.Grow(r.buf[:0], int(hi-lo)*knownSize)
+	b := r.buf[:int(hi-lo)*knownSize]
 	if _, err := r.h.ReadAt(b, lo*knownSize); err != nil && !errors.Is(err, io.EOF) {
 		return known{}, false, fmt.Errorf("look up ids in %s: %w", r.Name, err)
 	}

@@ -24,7 +24,7 @@ type Options struct {
 	Dir string
 	FS  FS // the system's, which also makes Dir
 	// SealRows and SealBytes of buffered events make Append seal, and SealAge of
-	// the oldest of them makes Tick; 8,192, 64 MiB and 10 s.
+	// the oldest of them makes Tick; 8,192, 32 MiB and 10 s.
 	SealRows  int
 	SealBytes int
 	SealAge   time.Duration
@@ -108,7 +108,7 @@ func Open(ctx context.Context, o Options) (*Lake, error) {
 func (o *Options) setDefaults() {
 	setDefault(&o.FS, FS(OSFS{}))
 	setDefault(&o.SealRows, 8192)
-	setDefault(&o.SealBytes, 64<<20)
+	setDefault(&o.SealBytes, 32<<20)
 	setDefault(&o.SealAge, 10*time.Second)
 	setDefault(&o.Grace, 15*time.Minute)
 	setDefault(&o.FilterBytes, 64<<20)
@@ -198,7 +198,7 @@ func (l *Lake) openRuns(ctx context.Context) error {
 
 // Append adds copies of the events, but those that the lake has already, and
 // remembers how far the inputs have been read: cursors mean nothing to the
-// lake. Events and cursors last once they are sealed, together; after a crash
+// lake. An event that is too large is left out, and logged. Events and cursors last once they are sealed, together; after a crash
 // the inputs are to be read again from Cursors.
 //
 // With an error, the cursors are as before, and the batch may be appended
@@ -208,6 +208,7 @@ func (l *Lake) Append(events []*event.Event, cursors map[string]string) (added, 
 		return 0, 0, err
 	}
 	l.mu.Lock()
+	before := l.appended
 	for _, e := range events {
 		var dup bool
 		if dup, err = l.add(e); err != nil {
@@ -215,13 +216,12 @@ func (l *Lake) Append(events []*event.Event, cursors map[string]string) (added, 
 		}
 		if dup {
 			duplicate++
-		} else {
-			added++
 		}
 	}
 	if err == nil {
 		maps.Copy(l.cursors, cursors)
 	}
+	added = int(l.appended - before)
 	full := l.full()
 	l.mu.Unlock()
 	if full && err == nil {

@@ -419,7 +419,9 @@ func TestTooLargeIsLeftOut(t *testing.T) {
 	l := open(t, d, &now)
 	big := happening(event.Data, "big", day)
 	big.Raw = make([]byte, MaxRow)
-	put(t, l, big, happening(event.Data, "small", day))
+	if added, dup := put(t, l, big, happening(event.Data, "small", day)); added != 1 || dup != 0 {
+		t.Errorf("%d added, %d duplicate, want 1 and 0", added, dup)
+	}
 	do(t, l.Seal(ctx))
 	if s := l.Stats(); s.Refused != 1 || s.Rows != 1 {
 		t.Errorf("got %+v, want one refused and one kept", s)

@@ -187,7 +187,7 @@ var errPower = errors.New("power cut")
 
 // TestModel runs random work with power cuts at random operations of the disk.
 func TestModel(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(12 / stride) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed)
 			for range 12 {
@@ -262,7 +262,7 @@ func (w *world) interrupted(n int, act func(w *world) error, trouble func(op dis
 // merge and a removal in turn.
 func TestCrashAtEachOperation(t *testing.T) {
 	for name, act := range acts {
-		for cut, more := 0, true; more; cut++ {
+		for cut, more := 0, true; more; cut += stride {
 			w := newWorld(t, uint64(cut%3)) // 0 keeps nothing unsynced, others some
 			w.prepare(name == "remove")
 			more = w.interrupted(cut, act, func(disk.Op) error { return errPower })
@@ -278,7 +278,7 @@ func TestCrashAtEachOperation(t *testing.T) {
 // TestFailureAtEachOperation makes one operation fail and goes on.
 func TestFailureAtEachOperation(t *testing.T) {
 	for name, act := range acts {
-		for cut, more := 0, true; more; cut++ {
+		for cut, more := 0, true; more; cut += stride {
 			w := newWorld(t, 0)
 			w.prepare(name == "remove")
 			once := true
