@@ -135,6 +135,7 @@ func (b *builder) transpose(t *transposed) {
 	for _, c := range cols {
 		b.have(c.Name, c)
 	}
+	b.keys = keysOf(t.rows)
 	b.plan, b.order, b.dynamic = h, order, t.rest
 }
 
@@ -161,7 +162,7 @@ func (p *pivot) run(cols []core.Col, rows [][]any) ([]core.Col, [][]any, []strin
 	var res [][]any
 	at := map[string]int{}
 	for _, row := range rows {
-		key := fmt.Sprintf("%q", row[:len(p.rows)])
+		key := fmt.Sprintf("%#v", row[:len(p.rows)]) // not %q, which takes an integer for a character
 		i, ok := at[key]
 		if !ok {
 			i = len(res)
