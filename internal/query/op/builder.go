@@ -40,6 +40,7 @@ func (c column) key() string      { return strings.ToLower(c.name) }
 type builder struct {
 	env    *Env
 	table  *table
+	q      *syntax.Query
 	src    string
 	n      int // the stage being compiled
 	at     syntax.Span
@@ -59,12 +60,21 @@ type builder struct {
 	sizes     map[*core.Expr]int
 	dynamic   bool // the rows have columns that only running them tells
 	timeslice string
+	slice     time.Duration // how wide its slices are; 0 when not known
+	nested    int           // in how many brackets the stages stand
+	keys      []string      // in lower case: the fields that tell groups apart; nil when not known
+	compared  bool          // by a compare, of which there is one
+	ran       *int          // subqueries run
 	info      []StageInfo
 	warnings  []Warning
 	names     int // of hidden columns
 }
 
-func newBuilder(q *syntax.Query, env *Env) *builder {
+func newBuilder(q *syntax.Query, env *Env) *builder { return startBuilder(q, env, newTable()) }
+
+// startBuilder is newBuilder for stages that compile queries of their own, which
+// cannot name the table that they are in.
+func startBuilder(q *syntax.Query, env *Env, t *table) *builder {
 	if env == nil {
 		env = &Env{}
 	}
@@ -73,7 +83,7 @@ func newBuilder(q *syntax.Query, env *Env) *builder {
 	if e.Zone == nil {
 		e.Zone = time.UTC
 	}
-	b := &builder{env: &e, table: newTable(), src: q.Src, raw: true, hosts: map[*core.Host]host{}, sizes: map[*core.Expr]int{}}
+	b := &builder{env: &e, table: t, q: q, src: q.Src, raw: true, hosts: map[*core.Host]host{}, sizes: map[*core.Expr]int{}, ran: new(int)}
 	b.plan, b.cols = scan(&e)
 	b.order = newestFirst()
 	return b
@@ -395,7 +405,9 @@ func (b *builder) aggregate(by []keyed, aggs []core.Agg) {
 	a := &core.Aggregate{In: b.plan}
 	var names []core.Named
 	b.cols, b.hidden, b.shown, b.order = nil, nil, nil, nil
+	b.keys = []string{}
 	for _, k := range by {
+		b.keys = append(b.keys, strings.ToLower(k.name))
 		n := core.Named{Name: unique(k.name, names), Expr: k.expr}
 		a.By, names = append(a.By, n), append(names, n)
 		b.have(k.name, core.Col{Name: n.Name, Type: k.expr.Type})
@@ -449,7 +461,7 @@ func (b *builder) window(w *core.Window) *core.Expr {
 // order is that of all columns, from the left.
 func (b *builder) only(list []assign) {
 	var out []core.Named
-	b.cols, b.hidden, b.shown, b.order = nil, nil, nil, nil
+	b.cols, b.hidden, b.shown, b.order, b.keys = nil, nil, nil, nil, nil
 	for _, a := range list {
 		n := core.Named{Name: unique(a.name, out), Expr: a.expr}
 		out = append(out, n)

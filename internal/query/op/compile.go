@@ -140,6 +140,7 @@ func (b *builder) fork() *builder {
 	c.cols, c.hidden = slices.Clone(b.cols), slices.Clone(b.hidden)
 	c.shown, c.order = slices.Clone(b.shown), slices.Clone(b.order)
 	c.info, c.warnings = slices.Clone(b.info), slices.Clone(b.warnings)
+	c.nested++
 	return &c
 }
 

@@ -81,7 +81,7 @@ func compileCat(b *builder, c *syntax.Cursor) error {
 
 // replace starts over with the rows of another plan, in no order.
 func (b *builder) replace(p core.Plan) {
-	b.cols, b.hidden, b.shown, b.order = nil, nil, nil, nil
+	b.cols, b.hidden, b.shown, b.order, b.keys = nil, nil, nil, nil, nil
 	for _, c := range p.Cols() {
 		b.have(c.Name, c)
 	}

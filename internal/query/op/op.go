@@ -39,6 +39,14 @@ var Operators = []*Operator{
 	&lookupOp,
 	&catOp,
 	&geoipOp,
+	&outlierOp,
+	&compareOp,
+	&smoothOp,
+	&rollingstdOp,
+	&backshiftOp,
+	&diffOp,
+	&accumOp,
+	&totalOp,
 }
 
 // table is what a builder knows of the language. It is a value so that operators

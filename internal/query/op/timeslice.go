@@ -60,7 +60,7 @@ func compileTimeslice(b *builder, c *syntax.Cursor) error {
 		end = toInt(do(core.Add, toFloat(start), core.Num(float64(width.Milliseconds()))))
 	}
 	b.set(assign{name, start}, assign{name + "_end", end})
-	b.timeslice = name
+	b.timeslice, b.slice = name, width
 	return nil
 }
 
