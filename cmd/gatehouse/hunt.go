@@ -18,7 +18,6 @@ import (
 	"gatehouse/internal/event"
 	"gatehouse/internal/lake"
 	"gatehouse/internal/query"
-	"gatehouse/internal/query/core"
 	"gatehouse/internal/query/op"
 	"gatehouse/internal/query/sql"
 	"gatehouse/internal/query/syntax"
@@ -292,22 +291,9 @@ func (p *program) result(h huntFlags, r *query.Rows, names []string) error {
 
 // shown picks the columns to show out of those that the plan has.
 func shown(r *query.Rows, names []string) rows {
-	out := rows{cols: r.Cols}
-	pick := make([]int, 0, len(r.Cols))
-	for i := range r.Cols {
-		pick = append(pick, i)
-	}
-	if names != nil {
-		out.cols, pick = nil, pick[:0]
-		for _, name := range names {
-			for i, c := range r.Cols {
-				if strings.EqualFold(c.Name, name) {
-					out.cols = append(out.cols, core.Col{Name: name, Type: c.Type})
-					pick = append(pick, i)
-				}
-			}
-		}
-	}
+	out := rows{}
+	var pick []int
+	out.cols, pick = r.Shown(names)
 	out.each = iter.Seq2[[]any, error](func(yield func([]any, error) bool) {
 		for row := r.Next(); row != nil; row = r.Next() {
 			cells := make([]any, len(pick))

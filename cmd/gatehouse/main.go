@@ -68,7 +68,7 @@ func (p *program) root() *cobra.Command {
 		`Gatehouse is a guarded, drop-in Bedrock endpoint. Start it with
 "gatehouse serve" and paste what it prints.`,
 		p.serveVerb(), p.emulateVerb(), p.userVerb(), p.teamVerb(), p.keyVerb(), p.modelsVerb(),
-		p.limitVerb(), p.usageVerb(), p.freezeVerb(), p.huntVerb(), p.journalVerb(), p.configVerb(), p.versionVerb(), p.completionVerb())
+		p.limitVerb(), p.usageVerb(), p.freezeVerb(), p.ingestVerb(), p.huntVerb(), p.huntsVerb(), p.queryEngineVerb(), p.journalVerb(), p.configVerb(), p.versionVerb(), p.completionVerb())
 	root.Version = buildInfo().Version
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -208,6 +209,12 @@ func text(v reflect.Value) string {
 		return x.UTC().Format(time.RFC3339)
 	case []string:
 		return clean(strings.Join(x, ", "))
+	case map[string]int64:
+		var parts []string
+		for _, name := range slices.Sorted(maps.Keys(x)) {
+			parts = append(parts, fmt.Sprintf("%s %d", name, x[name]))
+		}
+		return clean(strings.Join(parts, ", "))
 	}
 	return clean(fmt.Sprint(v.Interface()))
 }

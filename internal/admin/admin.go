@@ -36,6 +36,7 @@ type API interface {
 	Freezes
 	Scans
 	Watches
+	Telemetry
 	Journal
 	Server
 }

@@ -297,6 +297,12 @@ func TestClient(t *testing.T) {
 	say(c.Usage(ctx, UsageQuery{By: []string{"user", "day"}, From: day}, func(p Scan) { say(p, nil) }))
 	say(c.Usage(ctx, UsageQuery{By: []string{"usr"}}, nil))
 	say(c.Usage(ctx, UsageQuery{TZ: "Europe/Berlin"}, nil))
+	say(c.Ingest(ctx, IngestJob{Paths: []string{"/a"}, Strand: "endpoint"}))
+	say(c.Ingest(ctx, IngestJob{}))
+	say(c.TelemetryState(ctx))
+	for _, q := range []string{"ok", "mistake", "broken", ""} {
+		say(nil, c.Hunt(ctx, HuntQuery{Query: q, From: day}, func(l *HuntLine) error { say(l, nil); return nil }))
+	}
 	say(c.ListFreezes(ctx))
 	say(c.Freeze(ctx, Freeze{Reason: "ä\n"}))
 	say(c.Freeze(ctx, Freeze{Team: "y z/ä"}))

@@ -229,3 +229,32 @@ func (f *fakeAPI) EraseUser(_ context.Context, user string) (Erasure, error) {
 	}
 	return Erasure{User: user, Calls: 2, Bodies: 5, Prompts: 1}, nil
 }
+
+func (f *fakeAPI) Ingest(_ context.Context, job IngestJob) (Ingested, error) {
+	if len(job.Paths) == 0 {
+		return Ingested{}, ErrInvalid.Say("paths: name a file")
+	}
+	return Ingested{Records: int64(len(job.Paths)), Strands: map[string]int64{job.Strand: 1}}, nil
+}
+
+func (f *fakeAPI) TelemetryState(context.Context) (TelemetryState, error) {
+	return TelemetryState{On: true, Sources: []SourceState{{Name: "calls", Records: 3}}, Lake: LakeState{Rows: 3}}, nil
+}
+
+// Hunt answers a row, and then as the query says.
+func (f *fakeAPI) Hunt(_ context.Context, q HuntQuery, each func(*HuntLine) error) error {
+	if err := each(&HuntLine{Columns: []HuntColumn{{"n", "int"}}}); err != nil {
+		return err
+	}
+	if err := each(&HuntLine{Row: []jsontext.Value{jsontext.Value("1")}}); err != nil {
+		return err
+	}
+	switch q.Query {
+	case "mistake":
+		return &HuntError{Code: "query", Message: "bad", Mistakes: []HuntMistake{{Line: 1, Col: 2}}}
+	case "broken":
+		return errors.New("planted internal detail")
+	}
+	n := int64(1)
+	return each(&HuntLine{Rows: &n})
+}

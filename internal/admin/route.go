@@ -136,6 +136,11 @@ var routes = []route{
 	{method: "DELETE", path: "/api/v1/freeze", name: "unfreeze", summary: "End the freeze of everything. Those of teams stay.", answer: []Freeze{}, do: unfreeze},
 	{method: "DELETE", path: "/api/v1/freeze/{team}", name: "unfreezeTeam", summary: "End the freeze of a team.", answer: []Freeze{}, do: unfreeze},
 
+	{method: "GET", path: "/api/v1/telemetry", name: "telemetry", summary: "How the sources of telemetry and the lake fare.", answer: TelemetryState{},
+		do: func(ctx context.Context, s *service, _ *input) (any, error) { return s.API.TelemetryState(ctx) }},
+	{method: "POST", path: "/api/v1/ingest", name: "ingest", summary: "Read files of the server's machine into the lake. Only through the socket.", body: IngestJob{}, answer: Ingested{}, do: ingest},
+	{method: "POST", path: "/api/v1/hunt", name: "hunt", summary: "Ask a question of the lake.", body: HuntQuery{}, answer: stream(nil), line: HuntLine{}, do: huntRoute},
+
 	{method: "GET", path: "/api/v1/journal", name: "journalHead", summary: "Where the journal stands.", answer: Head{},
 		do: func(ctx context.Context, s *service, _ *input) (any, error) { return s.API.JournalHead(ctx) }},
 	{method: "GET", path: "/api/v1/journal/verify", name: "verifyJournal", summary: "Check every chain hash on disk.", answer: []Verification{},

@@ -19,6 +19,7 @@ import (
 	"gatehouse/internal/gateway/limit"
 	"gatehouse/internal/gateway/record"
 	"gatehouse/internal/journal"
+	"gatehouse/internal/lake"
 	"gatehouse/internal/ledger"
 	"gatehouse/internal/store/redis"
 	"gatehouse/internal/store/sqlite"
@@ -54,6 +55,8 @@ type Data struct {
 	calls     *journal.Journal
 	strangers *journal.Journal
 	recorder  *record.Recorder
+	events    *events     // the event path; nil: telemetry is off, or nobody opened it
+	hunts     lake.Engine // of a running server
 	accounts  *account.Service
 	recovery  journal.Recovery
 	cut       int // calls that a crash had left open

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,7 +13,7 @@ import (
 	"gatehouse/internal/config"
 	"gatehouse/internal/event"
 	"gatehouse/internal/lake"
-	"gatehouse/internal/query/core"
+	"gatehouse/internal/query"
 	"gatehouse/internal/query/op"
 	"gatehouse/internal/seal"
 	"gatehouse/internal/telemetry"
@@ -144,7 +143,7 @@ func (f *Field) Rows() (n int64) {
 }
 
 // Catalogue is what the compiler asks for names.
-func (f *Field) Catalogue() op.Catalogue { return catalogue{f.catalogue} }
+func (f *Field) Catalogue() op.Catalogue { return query.Catalogue(f.catalogue) }
 
 // Names are the fields that begin with prefix, of the table and of the records.
 func (f *Field) Names(prefix string) (names []string) {
@@ -154,55 +153,6 @@ func (f *Field) Names(prefix string) (names []string) {
 		}
 	}
 	return append(names, f.catalogue.Names(prefix)...)
-}
-
-// catalogue is a lake's catalogue in the words of the compiler.
-type catalogue struct{ c *lake.Catalogue }
-
-func (c catalogue) Names() []string { return c.c.Names("") }
-
-func (c catalogue) Resolve(name string) (paths []op.Path) {
-	for _, p := range c.c.Resolve(name) {
-		steps := make([]core.Step, len(p.Steps))
-		for i, s := range p.Steps {
-			steps[i] = core.Step{Key: s.Key, Index: s.Index}
-		}
-		paths = append(paths, op.Path{Steps: steps, Type: typeOf(p.Kinds)})
-	}
-	if len(paths) == 0 && c.c.Overflow { // it may be there, and was not noted
-		paths = []op.Path{{Steps: spelled(name), Type: core.Text}}
-	}
-	return paths
-}
-
-// typeOf is the type of a path whose values were all of one kind.
-func typeOf(k lake.Kinds) core.Type {
-	switch k.Total() {
-	case k[lake.Number]:
-		return core.Float
-	case k[lake.Boolean]:
-		return core.Bool
-	}
-	return core.Text
-}
-
-// spelled reads a name as it is written: a.b[0].c.
-func spelled(name string) (steps []core.Step) {
-	for part := range strings.SplitSeq(name, ".") {
-		key, index, ok := strings.Cut(part, "[")
-		steps = append(steps, core.Step{Key: key, Index: -1})
-		for ok {
-			var digits string
-			digits, index, _ = strings.Cut(index, "]")
-			n, err := strconv.Atoi(digits)
-			if err != nil || n < 0 {
-				return []core.Step{{Key: name, Index: -1}}
-			}
-			steps = append(steps, core.Step{Index: n})
-			_, index, ok = strings.Cut(index, "[")
-		}
-	}
-	return steps
 }
 
 // strand reads the name of a strand; "" is none.

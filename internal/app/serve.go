@@ -60,7 +60,6 @@ type server struct {
 	upstream *upstream.Upstream
 	gateway  *gateway.Gateway
 	watchers *watchers
-	events   *events // nil when telemetry is off
 	issuers  issuers
 	tls      *tls.Config
 	info     serverInfo

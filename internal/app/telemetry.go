@@ -29,13 +29,9 @@ const (
 	deadDir   = "dead-letters"
 )
 
-// How often the lake is looked after.
 const (
-	tickEvery   = time.Second
-	mergeEvery  = 30 * time.Second
-	mergeBytes  = 256 << 20 // read in one go
-	retainEvery = 10 * time.Minute
-	passedSince = 24 * time.Hour // of the gateway's own calls: AWS's records of them come late
+	freeEvery   = 30 * time.Second // how often the intake gives back what the lake has
+	passedSince = 24 * time.Hour   // of the gateway's own calls: AWS's records of them come late
 )
 
 // events is the event path of a data directory, open for writing.
@@ -45,6 +41,8 @@ type events struct {
 	intake *arrive.Intake
 	dead   *telemetry.DeadLetters
 	path   *telemetry.Path
+
+	options telemetry.Options
 
 	stop   func()
 	ended  sync.WaitGroup
@@ -82,10 +80,11 @@ func openEvents(ctx context.Context, d *Data) (_ *events, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ev.path = telemetry.New(telemetry.Options{
+	ev.options = telemetry.Options{
 		Into: ev.lake, Dead: ev.dead, Bodies: bodies, Log: d.log, Passed: passed(d.dir),
 		Normalise: normalise.Options{Places: places},
-	})
+	}
+	ev.path = telemetry.New(ev.options)
 	return ev, nil
 }
 
@@ -111,19 +110,26 @@ func bodySource(ctx context.Context, c *config.Config) (parse.BodySource, error)
 
 // openEvents opens the event path of a server, unless it is off.
 func (s *server) openEvents(ctx context.Context) (err error) {
-	if s.c.Telemetry.Mode == "on" {
-		s.events, err = openEvents(ctx, s.data)
+	if s.c.Telemetry.Mode != "on" {
+		return nil
 	}
+	if s.data.events, err = openEvents(ctx, s.data); err != nil {
+		return err
+	}
+	s.data.hunts, err = openHunts(s.c)
 	return err
 }
 
 // closeEvents seals what was taken. What could not be sealed is read again at
 // the next start.
 func (s *server) closeEvents() {
-	if s.events == nil {
+	if s.data.hunts != nil {
+		s.data.hunts.Close()
+	}
+	if s.data.events == nil {
 		return
 	}
-	if err := s.events.close(); err != nil {
+	if err := s.data.events.close(); err != nil {
 		s.log.Error("telemetry did not end well", "err", err)
 	}
 }
@@ -131,7 +137,7 @@ func (s *server) closeEvents() {
 // startEvents runs the event path in the background: the gateway's own calls,
 // what is pushed, and the sources of the configuration.
 func (s *server) startEvents() error {
-	ev := s.events
+	ev := s.data.events
 	if ev == nil {
 		return nil
 	}
@@ -143,33 +149,37 @@ func (s *server) startEvents() error {
 	ctx, stop := context.WithCancel(context.Background())
 	ev.stop = stop
 	ev.ended.Go(func() { ev.failed = ev.path.Run(ctx, false, sources...) })
-	ev.ended.Go(func() { ev.tend(ctx, s) })
+	keep := lake.Retention{Age: time.Duration(ev.c.Telemetry.Retain), Bytes: int64(ev.c.Telemetry.MaxGiB) << 30}
+	ev.ended.Go(func() { ev.lake.Maintain(ctx, keep) })
+	ev.ended.Go(func() { ev.free(ctx, s) })
 	return nil
 }
 
-// tend seals, merges and retires what has become due, until ctx ends.
-func (ev *events) tend(ctx context.Context, s *server) {
-	tick := time.NewTicker(tickEvery)
+// read runs a source once, beside those that run, and tells what came of it.
+func (ev *events) read(ctx context.Context, bodies string, source arrive.Source) (telemetry.Stats, error) {
+	o := ev.options
+	if bodies != "" {
+		o.Bodies = parse.Folder(bodies)
+	}
+	path := telemetry.New(o)
+	err := path.Run(ctx, true, source)
+	for _, s := range path.Stats() {
+		return s, err
+	}
+	return telemetry.Stats{}, err
+}
+
+// free gives back the space of what the lake has taken over, until ctx ends.
+func (ev *events) free(ctx context.Context, s *server) {
+	tick := time.NewTicker(freeEvery)
 	defer tick.Stop()
-	var merged, retired time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-tick.C:
-			err := ev.lake.Tick(ctx)
-			if err == nil && now.Sub(merged) >= mergeEvery {
-				merged = now
-				_, err = ev.lake.Merge(ctx, mergeBytes)
-				err = errors.Join(err, ev.intake.Retain(ctx, ev.lake.Cursors()[ev.intake.Name()]))
-			}
-			if err == nil && now.Sub(retired) >= retainEvery {
-				retired = now
-				t := ev.c.Telemetry
-				_, err = ev.lake.Retain(ctx, lake.Retention{Age: time.Duration(t.Retain), Bytes: int64(t.MaxGiB) << 30})
-			}
-			if err != nil && ctx.Err() == nil {
-				s.log.Error("the lake cannot be looked after", "err", err)
+		case <-tick.C:
+			if err := ev.intake.Retain(ctx, ev.lake.Cursors()[ev.intake.Name()]); err != nil && ctx.Err() == nil {
+				s.log.Error("the intake cannot give space back", "err", err)
 			}
 		}
 	}
@@ -211,10 +221,10 @@ const minSecret = 16
 
 // listenIngest opens the listener for pushes, when configured.
 func (s *server) listenIngest() error {
-	if s.c.IngestListen == "" || s.events == nil {
+	if s.c.IngestListen == "" || s.data.events == nil {
 		return nil
 	}
-	push, err := s.events.push()
+	push, err := s.data.events.push()
 	if err != nil {
 		return err
 	}
@@ -236,10 +246,10 @@ func (s *server) listenIngest() error {
 
 // withIngest lets programs that may open the socket push too.
 func (s *server) withIngest(h http.Handler) http.Handler {
-	if s.events == nil {
+	if s.data.events == nil {
 		return h
 	}
-	push := arrive.NewPush(s.events.intake, arrive.PushOptions{})
+	push := arrive.NewPush(s.data.events.intake, arrive.PushOptions{})
 	mux := http.NewServeMux()
 	mux.Handle("/", h)
 	mux.Handle("POST /ingest/{strand}", push)

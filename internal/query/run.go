@@ -373,6 +373,25 @@ func (r *Rows) Close() error {
 	return r.in.Close()
 }
 
+// Shown are the columns of those names, and where each stands in a row; no
+// names: all columns. A plan may have columns that are not for showing.
+func (r *Rows) Shown(names []string) (cols []core.Col, at []int) {
+	for i, c := range r.Cols {
+		if names == nil {
+			cols, at = append(cols, c), append(at, i)
+		}
+	}
+	for _, name := range names {
+		for i, c := range r.Cols {
+			if strings.EqualFold(c.Name, name) {
+				cols, at = append(cols, core.Col{Name: name, Type: c.Type}), append(at, i)
+				break
+			}
+		}
+	}
+	return cols, at
+}
+
 // All reads what is left and closes.
 func (r *Rows) All() ([][]any, error) {
 	defer r.Close()
