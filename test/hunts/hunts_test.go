@@ -1,10 +1,11 @@
 // Package hunts_test runs every hunt that is shipped, and the seed's own query
 // beside it where there is one, over its sample data: parsed, normalised and
-// written to Parquet as a server would, and asked of DuckDB.
+// written to Parquet as a server would, and asked of DuckDB and of closures.
 package hunts_test
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -19,6 +20,8 @@ import (
 	"gatehouse/internal/lake"
 	"gatehouse/internal/lake/duck"
 	"gatehouse/internal/query"
+	"gatehouse/internal/query/core"
+	"gatehouse/internal/query/eval"
 	"gatehouse/internal/query/op"
 	"gatehouse/internal/telemetry/normalise"
 	"gatehouse/internal/telemetry/parse"
@@ -123,8 +126,10 @@ func TestShippedHuntsHangTogether(t *testing.T) {
 	}
 }
 
-// evidence is what samples become: Parquet files and what is known of them.
+// evidence is what samples become: events, in memory and in Parquet files, and
+// what is known of their paths.
 type evidence struct {
+	events    []event.Event
 	files     []string
 	catalogue *lake.Catalogue
 }
@@ -143,6 +148,7 @@ func gather(t *testing.T, names []string) evidence {
 		ViaGateway: func(id string) bool { return passed[id] },
 		Now:        func() time.Time { return now },
 	})
+	ev := evidence{}
 	seen := map[event.ID]bool{}
 	scan(t, names, func(r *event.Raw) {
 		var e event.Event
@@ -153,6 +159,7 @@ func gather(t *testing.T, names []string) evidence {
 			return
 		}
 		seen[e.ID] = true
+		ev.events = append(ev.events, e)
 		if err := b.Add(&e); err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +168,7 @@ func gather(t *testing.T, names []string) evidence {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ev := evidence{catalogue: catalogue}
+	ev.catalogue = catalogue
 	for _, f := range files {
 		ev.files = append(ev.files, f.Path)
 	}
@@ -188,7 +195,8 @@ func scan(t *testing.T, names []string, each func(*event.Raw)) {
 	}
 }
 
-// ask runs a query and returns its rows as text.
+// ask runs a query and returns its rows as text. Closures, which detection runs
+// on, have to give the same rows as the engine.
 func ask(t *testing.T, engine lake.Engine, text string, ev evidence) []query.Row {
 	t.Helper()
 	res, err := query.Compile(text, &op.Env{Now: now, Catalogue: query.Catalogue(ev.catalogue)})
@@ -200,15 +208,68 @@ func ask(t *testing.T, engine lake.Engine, text string, ev evidence) []query.Row
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	cells, err := rows.All()
+	values, err := rows.All()
 	if err != nil {
 		t.Fatal(err)
 	}
+	table, err := eval.Run(t.Context(), res.Plan, ev.scan, eval.Budget{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var live [][]any
+	for _, row := range table.Rows {
+		var values []any
+		for _, v := range row {
+			values = append(values, v.Any())
+		}
+		live = append(live, values)
+	}
+	all := named(rows.Cols, values)
+	if got, want := whole(named(table.Cols, live)), whole(all); got != want {
+		t.Errorf("closures give\n%s\nDuckDB gives\n%s", got, want)
+	}
+	return all
+}
+
+// scan gives the events to closures.
+func (ev evidence) scan(s *core.Scan) iter.Seq[[]eval.Value] {
+	return func(yield func([]eval.Value) bool) {
+		for i := range ev.events {
+			row := make([]eval.Value, len(s.Columns))
+			for j, c := range s.Columns {
+				row[j] = column(&ev.events[i], c.Name)
+			}
+			if !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+func column(e *event.Event, name string) eval.Value {
+	f, ok := event.Lookup(name)
+	if !ok {
+		return eval.TextValue(string(e.Raw)) // the only other one: _raw
+	}
+	switch v := e.Values[f]; v.Kind {
+	case event.Text:
+		return eval.TextValue(v.S)
+	case event.Int:
+		return eval.IntValue(v.N)
+	case event.Float:
+		return eval.FloatValue(v.F)
+	case event.Bool:
+		return eval.BoolValue(v.N != 0)
+	}
+	return eval.Value{}
+}
+
+func named(cols []core.Col, values [][]any) []query.Row {
 	var all []query.Row
-	for _, values := range cells {
+	for _, cells := range values {
 		row := query.Row{}
-		for i, c := range rows.Cols {
-			row[c.Name] = cell(values[i])
+		for i, c := range cols {
+			row[c.Name] = cell(cells[i])
 		}
 		all = append(all, row)
 	}
@@ -222,9 +283,19 @@ func cell(v any) string {
 	case []string:
 		return strings.Join(v, "\n")
 	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64)
+		return strconv.FormatFloat(v, 'g', 12, 64) // sums differ by the order of their parts
 	}
 	return fmt.Sprint(v)
+}
+
+// whole is all rows, in an order of their own.
+func whole(rows []query.Row) string {
+	var list []string
+	for _, r := range rows {
+		list = append(list, show(r))
+	}
+	slices.Sort(list)
+	return strings.Join(list, "\n")
 }
 
 // compare checks that there are as many rows as are wanted, and that each of
@@ -257,8 +328,8 @@ func holds(got, want query.Row) bool {
 func show(r query.Row) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(r)) {
-		if text := r[name]; name != "_raw" {
-			b.WriteString("  " + name + ": " + strconv.Quote(text) + "\n")
+		if name != "_raw" {
+			fmt.Fprintf(&b, "  %s: %q\n", name, r[name])
 		}
 	}
 	return b.String()
