@@ -49,7 +49,7 @@ func agg(name string, fn core.AggFn, arg *core.Expr) core.Agg {
 // PlanCases lists all plans.
 func PlanCases() []PlanCase {
 	var all []PlanCase
-	for _, f := range []func() []PlanCase{rowCases, aggregateCases, windowCases, joinCases, shapeCases} {
+	for _, f := range []func() []PlanCase{jsonPlanCases, rowCases, aggregateCases, windowCases, joinCases, shapeCases} {
 		all = append(all, f()...)
 	}
 	return all
@@ -76,6 +76,25 @@ func rowCases() []PlanCase {
 		{"types", table("types", []core.Col{{Name: "b", Type: core.Bool}, {Name: "i", Type: core.Int}, {Name: "f", Type: core.Float}, {Name: "t", Type: core.Text}, {Name: "l", Type: core.List}, {Name: "z", Type: core.Null}},
 			[]any{true, i64(math.MinInt64), -0.5, "a\x01'\"\n", []string{"x\n", ""}, nil}, []any{nil, nil, nil, nil, nil, nil}),
 			[][]any{{true, i64(math.MinInt64), -0.5, "a\x01'\"\n", []string{"x\n", ""}, nil}, {nil, nil, nil, nil, nil, nil}}},
+	}
+}
+
+// jsonPlanCases read several paths of one document in one node and in several.
+func jsonPlanCases() []PlanCase {
+	docs := table("docs", []core.Col{{Name: "a", Type: core.Text}, {Name: "n", Type: core.Int}},
+		[]any{`{"k":"x","v":{"w":1},"l":["p","q"]}`, i64(1)}, []any{`{"k":"y","v":{"w":2}}`, i64(2)}, []any{"no json", i64(3)}, []any{nil, i64(4)}, []any{`{"k":"x","v":{"w":30}}`, i64(5)})
+	k, w, l, none := get(core.Text, key("k")), get(core.Int, key("v"), key("w")), get(core.Text, key("l"), index(1)), get(core.Text, key("none"))
+	isX := core.Do(core.EqText, k, core.Str("x"))
+	small := core.Do(core.LtNum, w, core.IntOf(20))
+	count := []core.Agg{{Name: "c", Fn: core.CountAll}, {Name: "m", Fn: core.Max, Arg: w, If: core.Do(core.IsNull, none)}}
+	return []PlanCase{
+		{"JSON paths of one node", sorted(project(docs, named("n", n), named("k", k), named("w", w), named("l", l), named("again", k)), n),
+			[][]any{{i64(1), "x", i64(1), "q", "x"}, {i64(2), "y", i64(2), nil, "y"}, {i64(3), nil, nil, nil, nil}, {i64(4), nil, nil, nil, nil}, {i64(5), "x", i64(30), nil, "x"}}},
+		{"JSON paths of Filter and Project", project(&core.Filter{In: docs, Cond: core.Do(core.And, isX, small)}, named("n", n), named("k", k), named("l", l), named("none", none)), [][]any{{i64(1), "x", "q", nil}}},
+		{"JSON paths under Not", sorted(project(&core.Filter{In: docs, Cond: core.Do(core.Not, core.Do(core.And, isX, small))}, named("n", n)), n), [][]any{{i64(2)}, {i64(3)}, {i64(4)}, {i64(5)}}},
+		{"JSON paths of Aggregate", sorted(&core.Aggregate{In: docs, By: []core.Named{named("k", k)}, Aggs: count}, core.C("k", core.Text)), [][]any{{"x", i64(2), i64(30)}, {"y", i64(1), i64(2)}, {nil, i64(2), nil}}},
+		{"JSON path beyond the node that made it ready", project(&core.Filter{In: &core.Window{In: &core.Filter{In: docs, Cond: core.Do(core.And, isX, small)}, Name: "r", Fn: core.RowNumber, Order: asc(k, w)}, Cond: core.Do(core.Or, isX, core.Do(core.IsNull, none))}, named("n", n), named("r", core.C("r", core.Int)), named("l", l)), [][]any{{i64(1), i64(1), "q"}}},
+		{"JSON path of a renamed document", project(&core.Filter{In: project(docs, named("n", n), named("a", core.Do(core.Replace, core.C("a", core.Text), core.Str("x"), core.Str("z")))), Cond: core.Do(core.And, core.Do(core.EqText, k, core.Str("z")), small)}, named("n", n), named("k", k), named("l", l)), [][]any{{i64(1), "z", "q"}}},
 	}
 }
 

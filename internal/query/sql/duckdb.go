@@ -24,6 +24,8 @@ var DuckDB = Dialect{
 	Wins:   duckWins,
 	Joins:  [...]string{core.Inner: "JOIN", core.Left: "LEFT JOIN", core.Semi: "SEMI JOIN", core.Anti: "ANTI JOIN"},
 	Row:    duckRow,
+	JSON:   duckJSON,
+	Nth:    "$1[$N]",
 	Finite: "CASE WHEN isfinite($1) THEN $1 END",
 	Exact:  "coalesce($1, FALSE)",
 }
@@ -43,7 +45,7 @@ var duckOps = map[core.Op]Prim{
 
 	core.Length: {T: "length($1)"},
 	core.Lower:  {T: "lower($1)"},
-	core.Upper:  {T: "upper($1)"},
+	core.Upper:  {T: "CASE WHEN contains($1, 'ß') THEN array_to_string(list_transform(string_split($1, 'ß'), lambda v: upper(v)), 'ß') ELSE upper($1) END"}, // alone of all, it has none in simple case
 	core.Trim:   {T: "trim($1, ' ' || chr(9) || chr(10) || chr(13))"},
 	core.Substr: {F: duckSubstr},
 	core.Concat: {F: func(p *Printer, e *core.Expr) (string, error) {
@@ -167,19 +169,31 @@ func duckJSONGet(p *Printer, e *core.Expr) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path, err := jsonPath(e.Path)
+	path, err := quotedPath(p.d, e.Path)
 	if err != nil {
 		return "", err
 	}
-	quoted, err := p.d.Text(path)
-	if err != nil {
-		return "", err
+	get, ok := p.json[doc+path]
+	if !ok {
+		get = "TRY(json_extract_string(" + doc + ", " + path + "))"
 	}
-	get := "TRY(json_extract_string(" + doc + ", " + quoted + "))"
 	if e.Type == core.Text || e.Type == core.Null {
 		return get, nil
 	}
 	return "TRY_CAST(" + get + " AS " + p.d.Types[e.Type] + ")", nil
+}
+
+func quotedPath(d *Dialect, steps []core.Step) (string, error) {
+	path, err := jsonPath(steps)
+	if err != nil {
+		return "", err
+	}
+	return d.Text(path)
+}
+
+// duckJSON reads several paths of one document.
+func duckJSON(doc string, paths []string) string {
+	return "TRY(json_extract_string(" + doc + ", [" + strings.Join(paths, ", ") + "]))"
 }
 
 // jsonPath spells steps as DuckDB's own path. There the key * stands for all
@@ -259,13 +273,37 @@ func matcher(p *Printer, e *core.Expr, source string) (x, pre, re string, err er
 	return
 }
 
+// duckMatch leaves the expression out where it stands for a few literals:
+// looking for each is several times faster.
 func duckMatch(p *Printer, e *core.Expr) (string, error) {
+	if lits := finite(e.Re.Source); len(lits) == 1 || len(lits) > 1 && e.Args[0].Op == core.Column {
+		return duckAny(p, e.Args[0], lits)
+	}
 	x, pre, re, err := matcher(p, e, e.Re.Source)
 	s := pre + "regexp_matches(" + x + ", " + re + ")"
 	if pre != "" {
 		s = "(" + s + ")"
 	}
 	return s, err
+}
+
+func duckAny(p *Printer, arg *core.Expr, lits []string) (string, error) {
+	x, err := p.Value(arg)
+	if err != nil {
+		return "", err
+	}
+	tests := make([]string, len(lits))
+	for i, lit := range lits {
+		q, err := p.d.Text(lit)
+		if err != nil {
+			return "", err
+		}
+		tests[i] = "contains(" + x + ", " + q + ")"
+	}
+	if len(tests) == 1 {
+		return tests[0], nil
+	}
+	return "(" + strings.Join(tests, " OR ") + ")", nil
 }
 
 // duckExtract tests before it extracts, since the engine's function gives "" for
@@ -340,7 +378,7 @@ func duckBucket(p *Printer, e *core.Expr) (string, error) {
 		return "", fmt.Errorf("a time bucket of %d ms", e.N)
 	}
 	width := strconv.FormatInt(e.N, 10)
-	floor := "($1 - ($1 % $2 + $2) % $2)"
+	floor := "TRY($1 - CASE WHEN $1 % $2 < 0 THEN $1 % $2 + $2 ELSE $1 % $2 END)"
 	if utc(e.Zone) {
 		return fill(floor, []string{ms, width}), nil
 	}
@@ -350,7 +388,7 @@ func duckBucket(p *Printer, e *core.Expr) (string, error) {
 	}
 	local := fill(floor, []string{"(" + ms + " + " + off + ")", width})
 	back, err := duckOffset(p, e.Zone, "("+local+" - "+off+")")
-	return "(" + local + " - " + back + ")", err
+	return "TRY(" + local + " - " + back + ")", err
 }
 
 func duckFormatTime(p *Printer, e *core.Expr) (string, error) {

@@ -11,6 +11,7 @@ import (
 
 // plan prints a node. A shared node becomes a CTE the first time.
 func (p *Printer) plan(n core.Plan) (*selection, error) {
+	p.json = nil
 	if name, done := p.names[n]; done {
 		return p.over(name, n.Cols())
 	}
@@ -81,10 +82,28 @@ func (p *Printer) over(table string, cols []core.Col) (*selection, error) {
 // the selection itself is given to be added to.
 func (p *Printer) input(n core.Plan, fits func(*selection) bool) (*selection, error) {
 	s, err := p.plan(n)
-	if err != nil || fits(s) {
-		return s, err
+	if err == nil && !fits(s) {
+		s, err = p.over(p.cte(s), n.Cols())
 	}
-	return p.over(p.cte(s), n.Cols())
+	if err != nil {
+		return nil, err
+	}
+	p.json = s.json
+	return s, nil
+}
+
+// reading prints n as the input of a node that reads the expressions. Texts of
+// JSON that they read are made ready together.
+func (p *Printer) reading(n core.Plan, reads ...*core.Expr) (*selection, error) {
+	s, err := p.input(n, (*selection).filterable)
+	if err != nil {
+		return nil, err
+	}
+	if s, err = p.ready(s, n.Cols(), reads); err != nil {
+		return nil, err
+	}
+	p.json = s.json
+	return s, nil
 }
 
 // source prints n as a table to read from.
@@ -155,7 +174,7 @@ func (p *Printer) inlined(n *core.Inline) (*selection, error) {
 }
 
 func (p *Printer) filter(n *core.Filter) (*selection, error) {
-	s, err := p.input(n.In, (*selection).filterable)
+	s, err := p.reading(n.In, n.Cond)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +182,11 @@ func (p *Printer) filter(n *core.Filter) (*selection, error) {
 }
 
 func (p *Printer) project(n *core.Project) (*selection, error) {
-	s, err := p.input(n.In, (*selection).filterable)
+	var reads []*core.Expr
+	for _, o := range n.Out {
+		reads = append(reads, o.Expr)
+	}
+	s, err := p.reading(n.In, reads...)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +222,14 @@ func (p *Printer) item(s *selection, o core.Named) error {
 }
 
 func (p *Printer) aggregate(n *core.Aggregate) (*selection, error) {
-	s, err := p.input(n.In, (*selection).filterable)
+	var reads []*core.Expr
+	for _, b := range n.By {
+		reads = append(reads, b.Expr)
+	}
+	for _, a := range n.Aggs {
+		reads = append(reads, a.Arg, a.If)
+	}
+	s, err := p.reading(n.In, reads...)
 	if err != nil {
 		return nil, err
 	}
@@ -406,6 +436,7 @@ func (p *Printer) join(n *core.Join) (*selection, error) {
 }
 
 func (p *Printer) joinCond(n *core.Join) (string, error) {
+	p.json = nil
 	defer func() { p.table = nil }()
 	left, right := func(string) string { return "l" }, func(string) string { return "r" }
 	var parts []string

@@ -17,7 +17,9 @@ type selection struct {
 	group  string
 	order  string
 	limit  int64
-	capped bool // limit is set
+	capped bool              // limit is set
+	json   map[string]string // texts of JSON that from has beside its columns, see json.go
+	extra  []string          // the columns that hold them
 }
 
 // text is the statement.

@@ -41,6 +41,11 @@ type Dialect struct {
 	Joins [core.Anti + 1]string               // the words between the two sides
 	Row   func(list string, keep bool) string // one row of each element of a list
 
+	// JSON spells several paths of one document at once, as a list, and Nth the
+	// $Nth text of it, from 1; nil when each is read for itself.
+	JSON func(doc string, paths []string) string
+	Nth  string
+
 	Finite string // template: null unless the Float $1 is finite
 	Exact  string // template: false when the Bool $1 is null
 }
@@ -99,6 +104,7 @@ type Printer struct {
 	ctes     []string
 	n        int                        // of the last CTE
 	table    func(column string) string // qualifies columns inside a join, or nil
+	json     map[string]string          // texts of JSON that the selection being printed has ready
 }
 
 // sharedNodes finds the nodes that more than one other reads.
