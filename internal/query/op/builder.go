@@ -65,6 +65,7 @@ type builder struct {
 	keys      []string      // in lower case: the fields that tell groups apart; nil when not known
 	compared  bool          // by a compare, of which there is one
 	ran       *int          // subqueries run
+	composed  *composed     // how a subquery ends; nil outside of one
 	info      []StageInfo
 	warnings  []Warning
 	names     int // of hidden columns

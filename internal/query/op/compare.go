@@ -143,7 +143,6 @@ func shifted(width time.Duration, number float64, unit string, n int64, fn, name
 	return list
 }
 
-
 // moved compiles the stages before this one again, over the range moved back.
 func (b *builder) moved(back time.Duration) (*builder, error) {
 	env := *b.env

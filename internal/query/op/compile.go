@@ -23,6 +23,10 @@ type Env struct {
 	// Lookup reads a table for lookup and cat; nil when there are none.
 	Lookup func(name string) (*Table, error)
 
+	// Subquery runs the plan of a subquery while the query around it is compiled;
+	// rows are as core.Inline has them. Nil refuses subqueries; see NoSubquery.
+	Subquery func(plan core.Plan) (cols []core.Col, rows [][]any, err error)
+
 	// Place says where an address is, for geoip; nil without a database.
 	Place func(ip string) (Place, bool)
 

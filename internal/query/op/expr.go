@@ -51,7 +51,7 @@ func (b *builder) lower(e syntax.Expr) (*core.Expr, error) {
 	case *syntax.Ternary:
 		return b.choice(e.Cond, e.Then, e.Else)
 	case *syntax.Subquery:
-		return nil, b.errorf(e.Span(), CodeUnsupported, "a subquery cannot stand here")
+		return b.subquery(e, false)
 	}
 	return nil, b.errorf(e.Span(), CodeValue, "a regular expression is no value\nwrite: field matches /…/")
 }

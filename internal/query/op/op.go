@@ -47,6 +47,7 @@ var Operators = []*Operator{
 	&diffOp,
 	&accumOp,
 	&totalOp,
+	&composeOp,
 }
 
 // table is what a builder knows of the language. It is a value so that operators

@@ -68,7 +68,21 @@ func env() *Env {
 		Zone:      zone,
 		Catalogue: paths,
 		Lookup:    tables,
+		Subquery:  answers,
 	}
+}
+
+// answers finds one and two wherever it is asked, and gives its plan away when
+// that is not sound.
+func answers(plan core.Plan) ([]core.Col, [][]any, error) {
+	if err := eval.Check(plan); err != nil {
+		return nil, nil, fmt.Errorf("broken plan: %w", err)
+	}
+	rows := [][]any{nil, nil, nil}
+	for range plan.Cols() {
+		rows[0], rows[1], rows[2] = append(rows[0], "One"), append(rows[1], "2"), append(rows[2], "One")
+	}
+	return plan.Cols(), rows, nil
 }
 
 // tables has one table, of hosts.

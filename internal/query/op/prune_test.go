@@ -20,13 +20,11 @@ func TestPruneKeepsRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		rewrite(string(data), func(src string) string {
-			e := env()
-			e.Catalogue = found{list}
 			q, err := syntax.Parse(src)
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := newBuilder(q, e)
+			b := newBuilder(q, envOf(t, list))
 			errs := []error{b.scope(q.Scope)}
 			for _, s := range q.Stages {
 				errs = append(errs, b.run(s, q))

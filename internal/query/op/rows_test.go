@@ -128,9 +128,51 @@ func (f found) Resolve(name string) []Path {
 
 // ran is what a query gives over the records: its rows, as a person sees them.
 func ran(t *testing.T, src string, list []record) string {
+	t.Helper()
+	return runWith(t, src, envOf(t, list), list)
+}
+
+// envOf is what queries over the records are compiled in.
+func envOf(t *testing.T, list []record) *Env {
 	e := env()
 	e.Catalogue = found{list}
-	return runWith(t, src, e, list)
+	e.Subquery = func(plan core.Plan) ([]core.Col, [][]any, error) {
+		table, err := eval.Run(context.Background(), plan, source(t, list), eval.Budget{})
+		if err != nil {
+			return nil, nil, err
+		}
+		return table.Cols, anyRows(table), nil
+	}
+	return e
+}
+
+func anyRows(table *eval.Table) [][]any {
+	var out [][]any
+	for _, row := range table.Rows {
+		var cells []any
+		for _, v := range row {
+			cells = append(cells, v.Any())
+		}
+		out = append(out, cells)
+	}
+	return out
+}
+
+// source is the records as the table of events.
+func source(t *testing.T, list []record) eval.Source {
+	return func(s *core.Scan) iter.Seq[[]eval.Value] {
+		return func(yield func([]eval.Value) bool) {
+			for _, r := range list {
+				var row []eval.Value
+				for _, c := range s.Columns {
+					row = append(row, r.value(t, c))
+				}
+				if !yield(row) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func runWith(t *testing.T, src string, e *Env, list []record) string {
@@ -147,20 +189,7 @@ func runWith(t *testing.T, src string, e *Env, list []record) string {
 
 func rowsOf(t *testing.T, res *Result, list []record) string {
 	t.Helper()
-	source := func(s *core.Scan) iter.Seq[[]eval.Value] {
-		return func(yield func([]eval.Value) bool) {
-			for _, r := range list {
-				var row []eval.Value
-				for _, c := range s.Columns {
-					row = append(row, r.value(t, c))
-				}
-				if !yield(row) {
-					return
-				}
-			}
-		}
-	}
-	table, err := eval.Run(context.Background(), res.Plan, source, eval.Budget{})
+	table, err := eval.Run(context.Background(), res.Plan, source(t, list), eval.Budget{})
 	if err != nil {
 		return "ERROR " + err.Error() + "\n" + Format(res.Plan)
 	}

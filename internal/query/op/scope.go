@@ -49,8 +49,10 @@ func (b *builder) scopePred(s syntax.Scope) (*core.Expr, error) {
 		return keyword(s)
 	case *syntax.ScopeField:
 		return b.scopeField(s)
+	case *syntax.ScopeSubquery:
+		return b.subquery(s.Sub, true)
 	}
-	return nil, b.errorf(s.Span(), CodeUnsupported, "a subquery cannot stand in the scope")
+	return nil, b.errorf(s.Span(), CodeUnsupported, "this cannot stand in the scope")
 }
 
 func (b *builder) scopePreds(list []syntax.Scope) ([]*core.Expr, error) {
