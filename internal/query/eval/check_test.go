@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/internal/query/core"
 	"gatehouse/internal/query/eval"
+	"gatehouse/internal/query/querytest"
 )
 
 var (
@@ -64,7 +65,7 @@ func TestCompileRefuses(t *testing.T) {
 		"nest deeper than 2000":             deep,
 		"more than 1048576 nodes":           wide,
 	} {
-		f, err := eval.Compile(e, columns)
+		f, err := eval.Compile(e, querytest.Columns)
 		if err == nil || f != nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
@@ -74,7 +75,7 @@ func TestCompileRefuses(t *testing.T) {
 func inline(cols ...core.Col) *core.Inline { return &core.Inline{Name: "t", Columns: cols} }
 
 func TestCheckRefuses(t *testing.T) {
-	in := inline(columns...)
+	in := inline(querytest.Columns...)
 	other := inline(core.Col{Name: "k", Type: core.Text}, core.Col{Name: "I", Type: core.Int})
 	is := core.Col{Name: "i", Type: core.Int}
 	agg := func(a core.Agg) core.Plan { a.Name = "n"; return &core.Aggregate{In: in, Aggs: []core.Agg{a}} }
@@ -133,7 +134,7 @@ func TestCheckRefuses(t *testing.T) {
 // run, what stands below it before.
 func TestCheckBelowAnOpenHost(t *testing.T) {
 	run := func([]core.Col, [][]any) ([]core.Col, [][]any, []string, error) { return nil, nil, nil, nil }
-	open := &core.Host{In: inline(columns...), Run: run}
+	open := &core.Host{In: inline(querytest.Columns...), Run: run}
 	above := &core.Filter{In: &core.Union{Ins: []core.Plan{open, inline()}}, Cond: core.Do(core.IsNull, core.C("x", core.Text))}
 	if err := eval.Check(above); err != nil {
 		t.Error(err)

@@ -68,12 +68,12 @@ func TestKeys(t *testing.T) {
 
 // TestShortRow: columns that a row lacks are null, as are values of other types.
 func TestShortRow(t *testing.T) {
-	f, err := eval.Compile(core.Do(core.Concat, core.C("s", core.Text), core.C("doc", core.Text)), columns)
+	f, err := eval.Compile(core.Do(core.Concat, core.C("s", core.Text), core.C("doc", core.Text)), querytest.Columns)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var r eval.Row
-	for _, n := range []int{0, 3, len(columns)} {
+	for _, n := range []int{0, 3, len(querytest.Columns)} {
 		row := make([]eval.Value, n)
 		for i := range row {
 			row[i] = eval.IntValue(1)

@@ -58,13 +58,22 @@ var arithmetic = map[core.Op]func(x, y float64) float64{
 
 var math1 = map[string]func(float64) float64{
 	"abs": math.Abs, "ceil": math.Ceil, "floor": math.Floor, "sqrt": math.Sqrt, "cbrt": math.Cbrt,
-	"exp": math.Exp, "expm1": math.Expm1, "log": math.Log, "log10": math.Log10, "log1p": math.Log1p,
+	"exp": math.Exp, "expm1": math.Expm1, "log": log, "log10": math.Log10, "log1p": math.Log1p,
 	"sin": math.Sin, "cos": math.Cos, "tan": math.Tan, "asin": math.Asin, "acos": math.Acos, "atan": math.Atan,
 	"sinh": math.Sinh, "cosh": math.Cosh, "tanh": math.Tanh,
 }
 
 var math2 = map[string]func(x, y float64) float64{
 	"pow": math.Pow, "atan2": math.Atan2, "hypot": math.Hypot, "min": math.Min, "max": math.Max, "round": round,
+}
+
+// log is math.Log, which on some processors takes the smallest numbers, those
+// below 2^-1022, for that one.
+func log(x float64) float64 {
+	if x > 0 && x < 0x1p-1022 {
+		return math.Log(x*0x1p60) - 60*math.Ln2
+	}
+	return math.Log(x)
 }
 
 // round rounds half away from zero, to so many digits behind the point; fewer

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"slices"
 	"strings"
 	"testing"
 
 	"gatehouse/internal/query/core"
 	"gatehouse/internal/query/eval"
+	"gatehouse/internal/query/querytest"
 )
 
 var (
@@ -164,118 +164,10 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// plan makes a plan over in, of at most depth nodes.
-func (g *random) plan(depth int) core.Plan {
-	in := inline(columns...)
-	for range g.IntN(6) {
-		row := make([]any, len(columns))
-		for i, v := range g.row() {
-			row[i] = v.Any()
-		}
-		in.Rows = append(in.Rows, row)
-	}
-	p := core.Plan(in)
-	for range depth {
-		p = g.node(p)
-	}
-	return p
-}
-
-func (g *random) keys() (keys []core.Key) {
-	for range g.IntN(3) {
-		keys = append(keys, core.Key{Expr: g.expr("bift"[g.IntN(4)], 2), Desc: g.IntN(2) == 0})
-	}
-	return keys
-}
-
-// node puts a node onto a plan that has the columns of random expressions, and
-// gives one that has them again.
-func (g *random) node(in core.Plan) core.Plan {
-	switch g.IntN(9) {
-	case 0:
-		return &core.Filter{In: in, Cond: g.expr('p', 3)}
-	case 1:
-		return &core.Sort{In: in, Keys: g.keys()}
-	case 2:
-		return &core.Limit{In: in, N: g.Int64N(5)}
-	case 3:
-		return &core.Union{Ins: []core.Plan{in, in}}
-	case 4:
-		return g.again(&core.Unnest{In: in, List: g.expr('l', 2), Name: "x", Keep: g.IntN(2) == 0}, core.C("x", core.Text))
-	case 5:
-		w := &core.Window{In: in, Name: "x", Fn: core.WinFn(g.IntN(int(core.Rank) + 1)), Arg: g.typed("if"[g.IntN(2)]), N: g.Int64N(3), Partition: []*core.Expr{g.expr('t', 1)}, Order: g.keys()}
-		w.From, w.To = pick[int64](g, math.MinInt64, -1, 0, 1), pick[int64](g, 1, 2, math.MaxInt64)
-		return g.again(w, core.C("x", w.Type()))
-	case 6:
-		return g.join(in)
-	case 7:
-		return g.aggregate(in)
-	}
-	return g.again(in, nil)
-}
-
-// again projects all columns, some of them made anew. Extra is used if it can be.
-func (g *random) again(in core.Plan, extra *core.Expr) core.Plan {
-	p := &core.Project{In: in}
-	for _, c := range columns {
-		e := core.C(c.Name, c.Type)
-		if letter := map[core.Type]byte{core.Bool: 'b', core.Int: 'i', core.Float: 'f', core.Text: 't', core.List: 'l'}[c.Type]; letter != 0 && g.IntN(2) == 0 {
-			e = g.typed(letter)
-		}
-		if extra != nil && extra.Type == c.Type {
-			e = extra
-		}
-		p.Out = append(p.Out, core.Named{Name: c.Name, Expr: e})
-	}
-	return p
-}
-
-// typed is an expression of a type, and not the null of none.
-func (g *random) typed(letter byte) *core.Expr {
-	if e := g.expr(letter, 2); e.Type != core.Null {
-		return e
-	}
-	return core.NullOf(typeOf[letter])
-}
-
-func (g *random) join(in core.Plan) core.Plan {
-	letter := "ift"[g.IntN(3)]
-	right := &core.Project{In: in, Out: []core.Named{{Name: "k", Expr: g.typed(letter)}}}
-	j := &core.Join{L: in, R: right, Kind: core.JoinKind(g.IntN(4)), On: [][2]*core.Expr{{g.expr(letter, 1), core.C("k", typeOf[letter])}}}
-	if g.IntN(2) == 0 {
-		j.Cond = g.expr('p', 2)
-	}
-	return g.again(j, nil)
-}
-
-func (g *random) aggregate(in core.Plan) core.Plan {
-	a := &core.Aggregate{In: in}
-	for i, c := range columns[:len(columns)-1-g.IntN(len(columns)-1)] {
-		if i == 0 && g.IntN(3) == 0 {
-			break
-		}
-		a.By = append(a.By, core.Named{Name: c.Name, Expr: core.C(c.Name, c.Type)})
-	}
-	for _, c := range columns[len(a.By):] {
-		fn := pick(g, core.First, core.Last)
-		arg := core.C(c.Name, c.Type)
-		switch {
-		case c.Type == core.Float && g.IntN(2) == 0:
-			fn, arg = pick(g, core.Sum, core.Avg, core.StdDev, core.Pct, core.Min, core.Max), g.typed('f')
-		case c.Type == core.Int && g.IntN(2) == 0:
-			fn, arg = pick(g, core.CountAll, core.Count, core.CountDistinct, core.Sum, core.Min, core.Max), g.typed('i')
-		case c.Type == core.List:
-			fn, arg = core.Values, g.expr('t', 2)
-		}
-		a.Aggs = append(a.Aggs, core.Agg{Name: c.Name, Fn: fn, Arg: arg, If: pick(g, nil, g.expr('p', 2)), Param: 50, Order: append(g.keys(), core.Key{Expr: core.C("i", core.Int)})})
-	}
-	return a
-}
-
 // checkPlan holds what is true of every plan: it runs, its table has the
 // columns it says, and the values are of their types.
 func checkPlan(t *testing.T, seed uint64) {
-	p := newRandom(seed).plan(4)
+	p := querytest.NewRandom(seed, true).Plan(4)
 	got, err := eval.Run(ctx, p, nil, eval.Budget{Rows: 10_000})
 	var over *eval.BudgetError
 	if errors.As(err, &over) {
