@@ -97,8 +97,13 @@ func keyExprs(keys []core.Key) []*core.Expr {
 }
 
 // pruneScan leaves at least one column, since rows must be counted by something.
+// What the filter tells of the records' text is added here, when the filter is
+// whole.
 func pruneScan(p *core.Scan, need []string) core.Plan {
 	s := *p
+	if s.Filter != nil {
+		s.Filter = prefiltered(s.Filter)
+	}
 	s.Columns = nil
 	for _, c := range p.Columns {
 		if slices.Contains(need, c.Name) {
