@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,6 +99,11 @@ func TestShippedHuntsHangTogether(t *testing.T) {
 		if len(h.Finds) == 0 || len(h.Quiet) == 0 || len(h.FalsePositives) == 0 || len(h.Pivot) == 0 {
 			t.Errorf("%s lacks what it finds, where it is quiet, false positives, or a hunt to go on with", id)
 		}
+		for _, f := range h.FalsePositives {
+			if !sentence.MatchString(f) { // a comma outside quotes makes two of one
+				t.Errorf("%s: %q is no sentence", id, f)
+			}
+		}
 		for _, p := range h.Pivot {
 			if all[p] == nil {
 				t.Errorf("%s goes on to %s, which is no hunt", id, p)
@@ -125,6 +131,8 @@ func TestShippedHuntsHangTogether(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+var sentence = regexp.MustCompile(`^\p{Lu}.*\.$`)
 
 // evidence is what samples become: events, in memory and in Parquet files, and
 // what is known of their paths.
