@@ -65,6 +65,7 @@ type builder struct {
 	keys      []string      // in lower case: the fields that tell groups apart; nil when not known
 	compared  bool          // by a compare, of which there is one
 	ran       *int          // subqueries run
+	scans     int           // how often the plan reads the events
 	composed  *composed     // how a subquery ends; nil outside of one
 	info      []StageInfo
 	warnings  []Warning
@@ -84,7 +85,7 @@ func startBuilder(q *syntax.Query, env *Env, t *table) *builder {
 	if e.Zone == nil {
 		e.Zone = time.UTC
 	}
-	b := &builder{env: &e, table: t, q: q, src: q.Src, raw: true, hosts: map[*core.Host]host{}, sizes: map[*core.Expr]int{}, ran: new(int)}
+	b := &builder{env: &e, table: t, q: q, src: q.Src, raw: true, hosts: map[*core.Host]host{}, sizes: map[*core.Expr]int{}, ran: new(int), scans: 1}
 	b.plan, b.cols = scan(&e)
 	b.order = newestFirst()
 	return b
@@ -242,6 +243,15 @@ func unique(name string, out []core.Named) string {
 			return s
 		}
 	}
+}
+
+// taken are the names of a plan's columns, for unique.
+func taken(p core.Plan) []core.Named {
+	var out []core.Named
+	for _, c := range p.Cols() {
+		out = append(out, core.Named{Name: c.Name})
+	}
+	return out
 }
 
 // hide makes columns that no name of the query means and returns how to read
@@ -447,12 +457,8 @@ func (b *builder) limit(n int64) {
 // window adds a column that is computed over the rows around each, and returns
 // how to read it. No name of the query means it.
 func (b *builder) window(w *core.Window) *core.Expr {
-	var have []core.Named
-	for _, c := range b.plan.Cols() {
-		have = append(have, core.Named{Name: c.Name})
-	}
 	b.names++
-	w.In, w.Name = b.plan, unique(fmt.Sprintf("%s%d", hiddenPrefix, b.names), have)
+	w.In, w.Name = b.plan, unique(fmt.Sprintf("%s%d", hiddenPrefix, b.names), taken(b.plan))
 	b.plan, b.dynamic = w, false
 	b.hidden = append(b.hidden, core.Col{Name: w.Name, Type: w.Type()})
 	return core.C(w.Name, w.Type())

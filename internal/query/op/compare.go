@@ -48,6 +48,13 @@ func compileCompare(b *builder, c *syntax.Cursor) error {
 	case b.env.From.IsZero() || b.env.To.IsZero():
 		return b.errorf(at, CodeValue, "the range searched has no start or no end, so it cannot be moved\ngive it with --from and --to")
 	}
+	shifts := 1
+	for _, m := range list {
+		shifts += len(m.shifts)
+	}
+	if err := b.countScans(shifts*b.scans, at); err != nil {
+		return err
+	}
 	return b.compare(list)
 }
 

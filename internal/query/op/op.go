@@ -48,6 +48,8 @@ var Operators = []*Operator{
 	&accumOp,
 	&totalOp,
 	&composeOp,
+	&joinOp,
+	&withtimeOp,
 }
 
 // table is what a builder knows of the language. It is a value so that operators
