@@ -50,7 +50,7 @@ func Run(ctx context.Context, e lake.Engine, j Job) (*Rows, error) {
 
 // SQL runs a statement of the user's own.
 func SQL(ctx context.Context, e lake.Engine, statement string, j Job) (*Rows, error) {
-	in, err := e.Query(ctx, lake.Request{SQL: statement, Files: j.Files, Budget: j.Budget, Progress: j.Progress})
+	in, err := e.Query(ctx, lake.Request{SQL: statement, Files: j.Files, Budget: j.Budget.WithDefaults(), Progress: j.Progress})
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +61,8 @@ func SQL(ctx context.Context, e lake.Engine, statement string, j Job) (*Rows, er
 	return rows, nil
 }
 
-// Explain gives the statements that Run would start, the first of them as it is.
-// What follows a stage that runs outside the engine depends on that stage's rows
-// and is printed over a table of the columns it is known to give.
+// Explain gives the statements that Run would start. What follows a stage that
+// runs outside the engine reads a table of the columns that it is known to give.
 func Explain(plan core.Plan, d *sql.Dialect) ([]string, error) {
 	var out []string
 	seen := map[core.Plan]core.Plan{}
