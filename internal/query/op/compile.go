@@ -180,14 +180,22 @@ func (b *builder) finish() *Result {
 	if b.renamed() {
 		plan, need = b.rename()
 	}
-	if l, ok := plan.(*core.Limit); !ok || !slices.EqualFunc(l.In.(*core.Sort).Keys, b.order, sameKey) {
+	if !limitedBy(plan, b.order) {
 		plan = sorted(plan, b.order)
 	}
 	res.Plan = b.prune(plan, need)
 	return res
 }
 
-func sameKey(a, b core.Key) bool { return a == b }
+// limitedBy tells whether the plan is the first rows by that order, and so in it.
+func limitedBy(p core.Plan, order []core.Key) bool {
+	l, ok := p.(*core.Limit)
+	if !ok {
+		return false
+	}
+	s, ok := l.In.(*core.Sort)
+	return ok && slices.Equal(s.Keys, order)
+}
 
 func sorted(p core.Plan, order []core.Key) core.Plan {
 	if len(order) == 0 {

@@ -137,10 +137,7 @@ func (b *builder) places(f *syntax.Field, list []wanted) error {
 		return b.callerPlaces(f, x, list)
 	}
 	ip := b.stored([]core.Key{{Expr: toText(x)}})[0].Expr
-	var have []core.Named
-	for _, c := range b.plan.Cols() {
-		have = append(have, core.Named{Name: c.Name})
-	}
+	have := taken(b.plan)
 	key := unique(hiddenPrefix+"ip", have)
 	have = append(have, core.Named{Name: key})
 	cols := []core.Col{{Name: key, Type: core.Text}}

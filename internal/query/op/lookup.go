@@ -205,47 +205,56 @@ func (b *builder) tableColumn(s *lookupStage, name string, at syntax.Span) (int,
 // join puts the table beside the rows. Its keys are made lower-case and unique
 // here, since the whole of it is here.
 func (b *builder) join(s *lookupStage) error {
-	right := &core.Inline{Name: b.tableName()}
-	var have []core.Named
-	for _, c := range b.plan.Cols() {
-		have = append(have, core.Named{Name: c.Name})
+	from, err := b.lookupColumns(s)
+	if err != nil {
+		return err
 	}
+	var keys []core.Key
+	for _, k := range s.on {
+		keys = append(keys, core.Key{Expr: k.field})
+	}
+	keys = b.stored(keys)
+	have := taken(b.plan)
+	right := &core.Inline{Name: b.tableName()}
 	add := func(name string, t core.Type) *core.Expr {
 		n := unique(hiddenPrefix+name, have)
 		have = append(have, core.Named{Name: n})
 		right.Columns = append(right.Columns, core.Col{Name: n, Type: t})
 		return core.C(n, t)
 	}
-	var on [][2]*core.Expr
-	for _, k := range s.on {
-		keys := b.stored([]core.Key{{Expr: k.field}})
-		on = append(on, [2]*core.Expr{keys[0].Expr, nil})
-	}
-	for i := range on {
-		on[i][1] = add("key", core.Text)
+	join := &core.Join{L: b.plan, R: right, Kind: core.Left}
+	for _, k := range keys {
+		join.On = append(join.On, [2]*core.Expr{k.Expr, add("key", core.Text)})
 	}
 	var made []assign
-	var from []int
-	for _, o := range s.out {
-		i, err := b.tableColumn(s, o.column, o.at)
-		if err != nil {
-			return err
-		}
-		if assigned(made, o.name) {
-			return b.errorf(o.at, CodeDuplicate, "two fields are called %s", o.name)
-		}
-		from = append(from, i)
-		made = append(made, assign{o.name, add("out", s.table.Columns[i].Type)})
+	for i, o := range s.out {
+		made = append(made, assign{o.name, add("out", s.table.Columns[from[i]].Type)})
 	}
 	var repeated bool
-	right.Rows, repeated = linesByKey(s, from)
-	if repeated {
+	if right.Rows, repeated = linesByKey(s, from); repeated {
 		b.warn("table %s has several lines of the same keys; the last of them counts", s.path)
 	}
-	b.plan = &core.Join{L: b.plan, R: right, Kind: core.Left, On: on}
+	b.plan = join
 	b.hidden = append(b.hidden, right.Columns...)
 	b.set(made...)
 	return nil
+}
+
+// lookupColumns are the columns of the table that are wanted.
+func (b *builder) lookupColumns(s *lookupStage) ([]int, error) {
+	var from []int
+	for n, o := range s.out {
+		i, err := b.tableColumn(s, o.column, o.at)
+		if err != nil {
+			return nil, err
+		}
+		same := func(other lookupOut) bool { return strings.EqualFold(other.name, o.name) }
+		if slices.ContainsFunc(s.out[:n], same) {
+			return nil, b.errorf(o.at, CodeDuplicate, "two fields are called %s", o.name)
+		}
+		from = append(from, i)
+	}
+	return from, nil
 }
 
 // linesByKey are the lines by their keys, each once: keys in lower case, then the

@@ -194,12 +194,7 @@ func (b *builder) parseMulti(src *core.Expr, re *core.Regex, names []string, nod
 // unnest makes a row of each element of a list and returns how to read it.
 func (b *builder) unnest(list *core.Expr, keep bool) *core.Expr {
 	x := b.hide(list)[0]
-	b.names++
-	var out []core.Named
-	for _, c := range b.plan.Cols() {
-		out = append(out, core.Named{Name: c.Name})
-	}
-	name := unique(hiddenPrefix+"item", out)
+	name := unique(hiddenPrefix+"item", taken(b.plan))
 	b.plan = &core.Unnest{In: b.plan, List: x, Name: name, Keep: keep}
 	b.hidden = append(b.hidden, core.Col{Name: name, Type: core.Text})
 	return core.C(name, core.Text)

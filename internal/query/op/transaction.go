@@ -175,28 +175,32 @@ func (b *builder) addState(t *transaction, name string, in *core.Expr, at syntax
 	return nil
 }
 
+// plainState is a state that is a field's text.
+type plainState struct{ value, name string }
+
+func readPlainState(c *syntax.Cursor) (plainState, error) {
+	tok := c.Peek()
+	if tok.Kind == syntax.TokString || tok.Kind == syntax.TokNumber {
+		c.Next()
+	} else if _, err := c.Field(); err != nil {
+		return plainState{}, err
+	}
+	p := plainState{tok.Text, tok.Text}
+	var err error
+	if _, ok := c.Word("as"); ok {
+		p.name, err = c.Name()
+	}
+	return p, err
+}
+
 // readPlainStates reads a [as x], b, … [in field]: the field's text is the state.
 func (b *builder) readPlainStates(c *syntax.Cursor, t *transaction) error {
-	type plain struct{ value, name string }
-	var list []plain
+	var list []plainState
 	at := c.Span()
 	for {
-		tok := c.Peek()
-		value := tok.Text
-		if tok.Kind == syntax.TokString || tok.Kind == syntax.TokNumber {
-			c.Next()
-		} else if f, err := c.Field(); err != nil {
+		p, err := readPlainState(c)
+		if err != nil {
 			return err
-		} else {
-			value = f.Name
-		}
-		p := plain{value, value}
-		if _, ok := c.Word("as"); ok {
-			name, err := c.Name()
-			if err != nil {
-				return err
-			}
-			p.name = name
 		}
 		list = append(list, p)
 		if !c.Punct(',') {
