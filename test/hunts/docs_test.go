@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"gatehouse/internal/event"
+	"gatehouse/internal/query"
 	"gatehouse/internal/query/op"
 )
 
@@ -54,6 +55,19 @@ func TestTablesOfTheDocs(t *testing.T) {
 		if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestHuntOfTheDocs reads the hunt that the page shows how to write.
+func TestHuntOfTheDocs(t *testing.T) {
+	data, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "```yaml\n")
+	text, _, _ := strings.Cut(rest, "```")
+	if _, err := query.ParseSaved("denied-often.yaml", []byte(text)); err != nil {
+		t.Error(err)
 	}
 }
 
