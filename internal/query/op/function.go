@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"slices"
 
 	"gatehouse/internal/query/core"
 	"gatehouse/internal/query/syntax"
@@ -18,6 +19,11 @@ type Function struct {
 	cast  bool // a stage of it alone rewrites its field: | num(x)
 	regex bool // an argument may be a regular expression
 	lower func(a args) (*core.Expr, error)
+}
+
+// Functions are the rows of all tables of functions, in the order of the tables.
+func Functions() []*Function {
+	return slices.Concat(basicFunctions, textFunctions, mathFunctions, netFunctions, timeFunctions)
 }
 
 func (f *Function) count() string {

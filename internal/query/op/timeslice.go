@@ -57,11 +57,23 @@ func compileTimeslice(b *builder, c *syntax.Cursor) error {
 		start, end = core.IntOf(b.env.From.UnixMilli()), core.IntOf(b.env.To.UnixMilli())
 	} else {
 		start = bucket(toInt(ms.read()), width, b.env.Zone)
-		end = toInt(do(core.Add, toFloat(start), core.Num(float64(width.Milliseconds()))))
+		end = sliceEnd(start, width, b.env.Zone)
 	}
 	b.set(assign{name, start}, assign{name + "_end", end})
 	b.timeslice, b.slice = name, width
 	return nil
+}
+
+// sliceEnd is where a slice ends. A day may be an hour longer or shorter than
+// others, so the end of days is where the next slice starts.
+func sliceEnd(start *core.Expr, width time.Duration, zone *time.Location) *core.Expr {
+	after := func(d time.Duration) *core.Expr {
+		return toInt(do(core.Add, toFloat(start), core.Num(float64(d.Milliseconds()))))
+	}
+	if width%day == 0 {
+		return bucket(after(width+day/2), width, zone)
+	}
+	return after(width)
 }
 
 func bucket(ms *core.Expr, width time.Duration, zone *time.Location) *core.Expr {
