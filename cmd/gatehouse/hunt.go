@@ -199,12 +199,28 @@ func (p *program) fieldOptions(h huntFlags, paths []string, from, to time.Time) 
 			return o, err
 		}
 	}
+	if err := named(paths); err != nil {
+		return o, err
+	}
 	if len(paths) == 0 {
 		if _, err := os.Stat(p.data); err != nil {
 			return o, usagef("%s: no data directory: name files to read, or --data", p.data)
 		}
 	}
 	return o, nil
+}
+
+// named refuses paths of nothing. Patterns may match nothing.
+func named(paths []string) error {
+	for _, path := range paths {
+		if path == "-" || strings.ContainsAny(path, "*?[") {
+			continue
+		}
+		if _, err := os.Stat(path); err != nil {
+			return usagef("%v", err)
+		}
+	}
+	return nil
 }
 
 // tellProblem says of the first records that could not be read what was wrong.

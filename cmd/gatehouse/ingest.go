@@ -34,6 +34,9 @@ Cybersecurity Schema Framework, and no data directory is needed.
   gatehouse ingest --to ocsf trail.json.gz > events.ocsf.jsonl`,
 		atLeast("PATH"), func(ctx context.Context, args []string) error {
 			job.Paths = args
+			if err := named(args); err != nil {
+				return err
+			}
 			switch to {
 			case "lake":
 				return p.ingest(ctx, job)

@@ -55,7 +55,7 @@ type Data struct {
 	calls     *journal.Journal
 	strangers *journal.Journal
 	recorder  *record.Recorder
-	events    *events     // the event path; nil: telemetry is off, or nobody opened it
+	events    *eventPath  // the event path; nil: telemetry is off, or nobody opened it
 	hunts     lake.Engine // of a running server
 	accounts  *account.Service
 	recovery  journal.Recovery

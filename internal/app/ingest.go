@@ -41,7 +41,7 @@ func Ingest(ctx context.Context, dir string, job admin.IngestJob, read *atomic.I
 // OCSF prints the events of files, one object a line, and counts what could not
 // be read or has no class in that schema.
 func OCSF(ctx context.Context, o FieldOptions, w io.Writer) (problems int64, err error) {
-	to := &ocsf{w: w}
+	to := &ocsf{w: w, seen: map[event.ID]struct{}{}}
 	var bodies parse.BodySource
 	if o.Bodies != "" {
 		bodies = parse.Folder(o.Bodies)
@@ -62,15 +62,26 @@ type ocsf struct {
 	w       io.Writer
 	parser  fastjson.Parser
 	line    []byte
+	seen    map[event.ID]struct{}
 	without int64 // events without a class
 }
 
+// maxPrinted bounds the memory of ids; duplicates beyond are printed.
+const maxPrinted = 8 << 20
+
 // Append implements [telemetry.Sink].
-func (o *ocsf) Append(events []*event.Event, _ map[string]string) (added, _ int, err error) {
+func (o *ocsf) Append(events []*event.Event, _ map[string]string) (added, duplicates int, err error) {
 	for _, e := range events {
+		if _, ok := o.seen[e.ID]; ok {
+			duplicates++
+			continue
+		}
+		if len(o.seen) < maxPrinted {
+			o.seen[e.ID] = struct{}{}
+		}
 		doc, err := o.parser.ParseBytes(e.Raw)
 		if err != nil {
-			return added, 0, fmt.Errorf("read a record again: %w", err)
+			return added, duplicates, fmt.Errorf("read a record again: %w", err)
 		}
 		line, err := normalise.OCSF(e, doc, o.line[:0])
 		if err != nil {
@@ -79,11 +90,11 @@ func (o *ocsf) Append(events []*event.Event, _ map[string]string) (added, _ int,
 		}
 		o.line = append(line, '\n')
 		if _, err := o.w.Write(o.line); err != nil {
-			return added, 0, err
+			return added, duplicates, err
 		}
 		added++
 	}
-	return added, 0, nil
+	return added, duplicates, nil
 }
 
 // Seal implements [telemetry.Sink].

@@ -34,8 +34,8 @@ const (
 	passedSince = 24 * time.Hour   // of the gateway's own calls: AWS's records of them come late
 )
 
-// events is the event path of a data directory, open for writing.
-type events struct {
+// eventPath is the event path of a data directory, open for writing.
+type eventPath struct {
 	c      *config.Config
 	lake   *lake.Lake
 	intake *arrive.Intake
@@ -50,8 +50,8 @@ type events struct {
 }
 
 // openEvents opens the lake, the intake and the dead letters of d.
-func openEvents(ctx context.Context, d *Data) (_ *events, err error) {
-	ev := &events{c: d.config, stop: func() {}}
+func openEvents(ctx context.Context, d *Data) (_ *eventPath, err error) {
+	ev := &eventPath{c: d.config, stop: func() {}}
 	defer func() {
 		if err != nil {
 			ev.close()
@@ -156,7 +156,7 @@ func (s *server) startEvents() error {
 }
 
 // read runs a source once, beside those that run, and tells what came of it.
-func (ev *events) read(ctx context.Context, bodies string, source arrive.Source) (telemetry.Stats, error) {
+func (ev *eventPath) read(ctx context.Context, bodies string, source arrive.Source) (telemetry.Stats, error) {
 	o := ev.options
 	if bodies != "" {
 		o.Bodies = parse.Folder(bodies)
@@ -170,7 +170,7 @@ func (ev *events) read(ctx context.Context, bodies string, source arrive.Source)
 }
 
 // free gives back the space of what the lake has taken over, until ctx ends.
-func (ev *events) free(ctx context.Context, s *server) {
+func (ev *eventPath) free(ctx context.Context, s *server) {
 	tick := time.NewTicker(freeEvery)
 	defer tick.Stop()
 	for {
@@ -186,7 +186,7 @@ func (ev *events) free(ctx context.Context, s *server) {
 }
 
 // close ends the path, seals what it took, and closes everything.
-func (ev *events) close() error {
+func (ev *eventPath) close() error {
 	ev.stop()
 	ev.ended.Wait()
 	errs := []error{ev.failed}
@@ -203,7 +203,7 @@ func (ev *events) close() error {
 }
 
 // push is the handler of /ingest/, with the secret of the configuration.
-func (ev *events) push() (http.Handler, error) {
+func (ev *eventPath) push() (http.Handler, error) {
 	o := arrive.PushOptions{}
 	if name := ev.c.Telemetry.SecretFile; name != "" {
 		b, err := os.ReadFile(name)

@@ -147,7 +147,7 @@ var (
 )
 
 // needed are the keys that every hunt has.
-var needed = []string{"id", "title", "description", "strands", "tags", "query", "sample", "finds", "quiet"}
+var needed = []string{"id", "title", "description", "strands", "tags", "query"}
 
 func (r *savedReader) read(root ast.Node) {
 	s := &r.saved

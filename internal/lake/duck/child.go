@@ -268,4 +268,7 @@ func (t *tail) String() string {
 	return string(t.text)
 }
 
-var errProtocol = errors.New("the child sent what is no answer")
+var (
+	errProtocol = errors.New("the child sent what is no answer")
+	errClosed   = errors.New("the engine is closed")
+)

@@ -1,7 +1,10 @@
+//go:build cgo
+
 package duck
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	db "github.com/duckdb/duckdb-go-bindings"
@@ -14,30 +17,48 @@ import (
 type database struct {
 	db   db.Database
 	conn db.Connection
+	temp string // a folder of its own, for what does not fit in memory
 }
 
 // openDatabase makes an empty database with its bounds set and all doors open.
+//
+// DuckDB lets statements read what stands in its folder for temporary files, so
+// each database gets one of its own, which nothing else is in.
 func openDatabase(b lake.Budget, o Options) (*database, error) {
+	d := &database{}
+	if o.Temp != "" {
+		var err error
+		if d.temp, err = os.MkdirTemp(o.Temp, "gatehouse-query-"); err != nil {
+			return nil, fmt.Errorf("%w: %w", lake.ErrEngine, err)
+		}
+		o.Temp = d.temp
+	}
+	if err := d.open(b, o); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *database) open(b lake.Budget, o Options) error {
 	var config db.Config
 	if db.CreateConfig(&config) == db.StateError {
-		return nil, fmt.Errorf("%w: no configuration", lake.ErrEngine)
+		return fmt.Errorf("%w: no configuration", lake.ErrEngine)
 	}
 	defer db.DestroyConfig(&config)
 	for _, s := range settings(b, o) {
 		if db.SetConfig(config, s[0], s[1]) == db.StateError {
-			return nil, fmt.Errorf("%w: setting %s to %q is refused", lake.ErrEngine, s[0], s[1])
+			return fmt.Errorf("%w: setting %s to %q is refused", lake.ErrEngine, s[0], s[1])
 		}
 	}
-	d := &database{}
 	var message string
 	if db.OpenExt("", &d.db, config, &message) == db.StateError {
-		return nil, fmt.Errorf("%w: %s", lake.ErrEngine, message)
+		return fmt.Errorf("%w: %s", lake.ErrEngine, message)
 	}
 	if db.Connect(d.db, &d.conn) == db.StateError {
-		d.close()
-		return nil, fmt.Errorf("%w: no connection", lake.ErrEngine)
+		return fmt.Errorf("%w: no connection", lake.ErrEngine)
 	}
-	return d, nil
+	return nil
 }
 
 // settings are those of a new database. Rows of a result that an ORDER BY and
@@ -81,6 +102,9 @@ func (d *database) close() {
 	}
 	if d.db.Ptr != nil {
 		db.Close(&d.db)
+	}
+	if d.temp != "" {
+		os.RemoveAll(d.temp)
 	}
 }
 

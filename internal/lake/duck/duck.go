@@ -15,17 +15,8 @@
 // miss; see child.go.
 //
 // It is the only package that links DuckDB, and so the only one that needs cgo.
+// A build without it still has this package, whose engine says so.
 package duck
-
-import (
-	"context"
-	"errors"
-	"fmt"
-	"runtime"
-	"sync"
-
-	"gatehouse/internal/lake"
-)
 
 // Options of an engine.
 type Options struct {
@@ -35,58 +26,4 @@ type Options struct {
 	MaxTemp int64
 	// Threads is what a request that names none gets; 0 is all.
 	Threads int
-}
-
-// Engine runs queries in this process. It keeps nothing between them.
-type Engine struct {
-	o Options
-
-	mu     sync.Mutex
-	closed bool
-}
-
-var _ lake.Engine = (*Engine)(nil)
-
-// Open makes an engine in this process.
-func Open(o Options) (*Engine, error) {
-	if o.MaxTemp == 0 {
-		o.MaxTemp = 4 << 30
-	}
-	if o.Threads <= 0 {
-		o.Threads = runtime.GOMAXPROCS(0)
-	}
-	return &Engine{o: o}, nil
-}
-
-// Dialect names DuckDB's table of spellings.
-func (e *Engine) Dialect() string { return "duckdb" }
-
-// Close refuses further queries. Those that run go on to their end.
-func (e *Engine) Close() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.closed = true
-	return nil
-}
-
-var errClosed = errors.New("the engine is closed")
-
-// Query runs one statement. The rows hold the query's memory until closed.
-func (e *Engine) Query(ctx context.Context, r lake.Request) (lake.Rows, error) {
-	e.mu.Lock()
-	closed := e.closed
-	e.mu.Unlock()
-	if closed {
-		return nil, fmt.Errorf("%w: %w", lake.ErrEngine, errClosed)
-	}
-	r.Budget = r.Budget.WithDefaults()
-	if r.Budget.Threads <= 0 {
-		r.Budget.Threads = e.o.Threads
-	}
-	q := newQuery(ctx, r)
-	if err := q.start(e.o); err != nil {
-		q.close()
-		return nil, err
-	}
-	return &rows{q: q, cols: q.cols, budget: r.Budget}, nil
 }
