@@ -50,6 +50,7 @@ var Operators = []*Operator{
 	&composeOp,
 	&joinOp,
 	&withtimeOp,
+	&fillmissingOp,
 }
 
 // table is what a builder knows of the language. It is a value so that operators
@@ -62,11 +63,9 @@ type table struct {
 
 func newTable() *table {
 	t := &table{operators: Operators, functions: map[string]*Function{}, aggregates: map[string]*Aggregate{}}
-	for _, list := range [][]*Function{basicFunctions, textFunctions, mathFunctions, netFunctions, timeFunctions} {
-		for _, f := range list {
-			for _, name := range append(f.Also, f.Name) {
-				t.functions[strings.ToLower(name)] = f
-			}
+	for _, f := range Functions() {
+		for _, name := range append(f.Also, f.Name) {
+			t.functions[strings.ToLower(name)] = f
 		}
 	}
 	for _, a := range Aggregates {
