@@ -16,8 +16,13 @@
 // case (field.go), values compare by the rules of comparison.go, and a pattern
 // becomes the cheapest primitive that has its meaning (match.go). Plans are
 // pruned at the end (prune.go), so that a stage may carry all columns without
-// thought: what nobody reads is not read from disk. Format prints a plan as
-// text, which the tests keep and --explain shows.
+// thought: what nobody reads is not read from disk. A scan that compares paths of
+// the record first looks for their values in its text (prefilter.go). Format
+// prints a plan as text, which the tests keep and --explain shows.
+//
+// To add an operator: write its file with its row, put the row into Operators, and
+// give it a file of queries in testdata (what they become, and the mistakes) and
+// in testdata/rows (what they give over the records there).
 //
 // Values and comparison, in short: logic has two values and null compares false
 // (so a != b, which is !(a = b), is true of a null). As soon as one side is a
