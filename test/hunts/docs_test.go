@@ -4,14 +4,9 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -35,7 +30,7 @@ func TestTablesOfTheDocs(t *testing.T) {
 	for name, table := range map[string]string{
 		"operators":  operatorTable(),
 		"aggregates": aggregateTable(),
-		"functions":  functionTable(t),
+		"functions":  functionTable(),
 		"fields":     fieldTable(),
 		"hunts":      huntTable(t),
 	} {
@@ -113,47 +108,12 @@ func aggregateTable() string {
 	return rows("| aggregate | what | column without `as` |", list)
 }
 
-// functionTable reads the tables of functions from their source: package op has
-// them for itself.
-func functionTable(t *testing.T) string {
+func functionTable() string {
 	var list [][]string
-	files, err := filepath.Glob("../../internal/query/op/function*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range files {
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(f, func(n ast.Node) bool {
-			if row, ok := n.(*ast.CompositeLit); ok {
-				v := map[string]string{}
-				for _, e := range row.Elts {
-					if kv, ok := e.(*ast.KeyValueExpr); ok {
-						v[fmt.Sprint(kv.Key)] = constant(kv.Value)
-					}
-				}
-				if v["Form"] != "" && v["Help"] != "" {
-					list = append(list, []string{code(v["Form"]), v["Help"]})
-				}
-			}
-			return true
-		})
+	for _, f := range op.Functions() {
+		list = append(list, []string{code(f.Form), f.Help})
 	}
 	return rows("| function | what |", list)
-}
-
-// constant is the text of a literal, or of literals joined by +.
-func constant(e ast.Expr) string {
-	switch e := e.(type) {
-	case *ast.BasicLit:
-		s, _ := strconv.Unquote(e.Value)
-		return s
-	case *ast.BinaryExpr:
-		return constant(e.X) + constant(e.Y)
-	}
-	return ""
 }
 
 func fieldTable() string {
