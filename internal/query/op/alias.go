@@ -27,11 +27,7 @@ func compileAlias(b *builder, c *syntax.Cursor) error {
 	name, ok := b.inPlace(e)
 	if !ok || !c.Done() {
 		if c.Done() {
-			_, err := b.expr(e) // a mistake in it says more
-			if err == nil {
-				err = b.errorf(e.Span(), CodeValue, "the stage gives its value no name\nwrite: %s as name", textOf(b.src, e.Span()))
-			}
-			return err
+			return b.nameless(e)
 		}
 		if err := c.Expect("as"); err != nil {
 			return err
@@ -51,6 +47,20 @@ func compileAlias(b *builder, c *syntax.Cursor) error {
 	return nil
 }
 
+// nameless is the mistake of an expression alone: one in it, or else that its
+// value goes nowhere.
+func (b *builder) nameless(e syntax.Expr) error {
+	x, err := b.expr(e)
+	if err != nil {
+		return err
+	}
+	text := textOf(b.src, e.Span())
+	if isPredicate(x) {
+		return b.errorf(e.Span(), CodeValue, "the stage does nothing with its condition\nwrite: where %s", text)
+	}
+	return b.errorf(e.Span(), CodeValue, "the stage gives its value no name\nwrite: %s as name", text)
+}
+
 // inPlace is the field that a cast without a name rewrites.
 func (b *builder) inPlace(e syntax.Expr) (string, bool) {
 	call, ok := e.(*syntax.Call)
@@ -63,6 +73,20 @@ func (b *builder) inPlace(e syntax.Expr) (string, bool) {
 		return "", false
 	}
 	return field.Name, true
+}
+
+// elsewhere are operators of other languages, and what is written here instead.
+var elsewhere = map[string]string{
+	"head": "write: limit 10", "take": "write: limit 10", "tail": "write: sort + _messagetime | limit 10",
+	"search": "put search words in front of the first pipe, or write: where field matches \"*word*\"",
+	"filter": "write: where condition", "grep": "write: where field matches /…/",
+	"stats": "write the aggregate alone: count by field", "summarize": "write the aggregate alone: count by field",
+	"group": "write an aggregate first: count by field",
+	"eval":  "write: expression as field", "extend": "write: expression as field", "let": "write: expression as field",
+	"rename": "write: old as new", "select": "write: fields a, b", "table": "write: fields a, b", "project": "write: fields a, b",
+	"rex": "write: parse regex \"…(?<name>…)…\"", "regex": "write: parse regex \"…(?<name>…)…\"",
+	"distinct": "write: dedup by field, or count by field", "uniq": "write: dedup by field",
+	"bucket": "write: timeslice 1h", "spath": "paths of a record are fields: %\"a.b\"",
 }
 
 // mustBeExpression reports a first word that is neither operator nor field: a
@@ -85,8 +109,8 @@ func (b *builder) mustBeExpression(c *syntax.Cursor) error {
 	if agg := b.table.aggregates[strings.ToLower(word)]; agg != nil {
 		return b.errorf(at, CodeOperator, "%s needs a field in brackets\nwrite: %s", word, agg.Form)
 	}
-	hint := ""
-	if s := syntax.Suggest(word, b.table.words()); s != "" {
+	hint := elsewhere[strings.ToLower(word)]
+	if s := syntax.Suggest(word, b.table.words()); s != "" && hint == "" {
 		hint = fmt.Sprintf("did you mean %s?", s)
 	}
 	return b.errorf(at, CodeOperator, "there is no operator %s\n%s", word, hint)
