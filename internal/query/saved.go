@@ -221,10 +221,10 @@ func (f *filled) before(at int) int {
 //	seed_finds: []
 //	quiet: [denied-invocations/quiet.json.gz]
 //
-// id, title, description, strands, tags, query, sample, finds and quiet are
-// needed. The query must compile with the defaults of its parameters, which
-// stand where a literal may, as {{name}}. The error is a [SavedErrors] with every
-// mistake; name is the file's, for them.
+// id, title, description, strands, tags and query are needed; shipped hunts have
+// sample, finds and quiet too. The query must compile with the defaults of its
+// parameters, which stand where a literal may, as {{name}}. The error is a
+// [SavedErrors] with every mistake; name is the file's, for them.
 func ParseSaved(name string, data []byte) (*Saved, error) {
 	r := &savedReader{file: name, lines: strings.Split(string(data), "\n")}
 	if root := r.parse(data); root != nil {
