@@ -15,12 +15,14 @@ import (
 // get wrong in a way of its own.
 func edges() []querytest.ExprCase {
 	a, b, x, y := core.C("a", core.Text), core.C("b", core.Text), core.C("a", core.Float), core.C("b", core.Float)
+	log := with(core.Do(core.Math, x), func(e *core.Expr) { e.S = "log" })
 	round := with(core.Do(core.Math, x, y), func(e *core.Expr) { e.S = "round" })
 	return []querytest.ExprCase{
 		{Name: "null is no empty text", Expr: core.Do(core.EqText, a, core.Str("")), Rows: [][]any{{nil, false}, {"", true}}},
 		{Name: "a column beside a null", Expr: core.Do(core.HasPrefix, a, core.NullOf(core.Text)), Rows: [][]any{{"", false}}},
 		{Name: "Glob takes no text twice", Expr: core.Do(core.Glob, a, b), Rows: [][]any{{"ab", "*ab*b*", false}, {"aba", "ab*ba", false}, {"abba", "ab*ba", true}, {"a", "a*a", false}, {"axbxc", "a**c", true}, {"aXbc", "*b*c*", true}}},
 		{Name: "round cuts its digits", Expr: round, Rows: [][]any{{1.25, 1.9, 1.3}, {1250.0, -2.9, 1300.0}, {-1.25, 1.0, -1.3}, {1e300, 20.0, 1e300}, {5.0, -400.0, 0.0}}},
+		{Name: "log of the least Float", Expr: log, Rows: [][]any{{5e-324, -744.4400719213812}, {0x1p-1022, -708.3964185322641}, {0.0, nil}}},
 		{Name: "Base64Dec in lines", Expr: core.Do(core.Base64Dec, a), Rows: [][]any{{"Y\nQ", nil}, {"YWI\r\n", nil}, {"YQ=", nil}, {"YWJj=", nil}, {"YQ===", nil}, {"=", nil}, {"====", nil}, {"Y=Q=", nil}}},
 		{Name: "IsIPv6 of a zone", Expr: core.Do(core.IsIPv6, a), Rows: [][]any{{"fe80::1%eth0", false}}},
 		{Name: "JSONGet of half a pair", Expr: &core.Expr{Op: core.JSONGet, Type: core.Text, Args: []*core.Expr{a}}, Rows: [][]any{{`"\u0041\udc00"`, "A\ufffd"}, {`"\ud83d\u0041"`, "\ufffdA"}, {` "x" `, "x"}}},

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -145,6 +146,9 @@ func (x *runner) node(p core.Plan, ins []*Table, o *output) error {
 }
 
 func (x *runner) scan(s *core.Scan, o *output) error {
+	if x.source == nil {
+		return errors.New("there is no table of events to scan")
+	}
 	need := *s
 	need.Columns = scanned(s)
 	keep, err := scanFilter(s, need.Columns)

@@ -82,6 +82,12 @@ func TestScan(t *testing.T) {
 	}
 }
 
+func TestScanOfNothing(t *testing.T) {
+	if _, err := eval.Run(ctx, events(), nil, eval.Budget{}); err == nil {
+		t.Error("a scan without a source has no error")
+	}
+}
+
 // TestBudgets: what grows is stopped at the node where it grows.
 func TestBudgets(t *testing.T) {
 	scan := events(core.Col{Name: "n", Type: core.Int}, core.Col{Name: "who", Type: core.Text})
