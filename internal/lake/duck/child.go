@@ -131,7 +131,7 @@ func (c *Children) take() (*child, error) {
 		}
 		delete(c.all, ch)
 	}
-	ch, err := startChild(c.path, c.o.Args)
+	ch, err := startChild(c.path, c.o.Args, c.o.Temp)
 	if err != nil {
 		return nil, fmt.Errorf("%w: start a child: %w", lake.ErrEngine, err)
 	}
@@ -162,6 +162,7 @@ type child struct {
 	in     io.WriteCloser
 	out    io.ReadCloser
 	errors tail
+	temp   string // its own folder for what does not fit in memory, or ""
 	served int
 	dead   chan struct{} // closed once it is reaped
 
@@ -171,8 +172,29 @@ type child struct {
 // startChild starts a process with an environment of its own: it needs none of
 // ours, and ours may hold credentials. A group of its own keeps the terminal's
 // signals from it.
-func startChild(path string, args []string) (*child, error) {
+func startChild(path string, args []string, temp string) (*child, error) {
 	ch := &child{cmd: exec.Command(path, args...), dead: make(chan struct{})}
+	if temp != "" {
+		var err error
+		if ch.temp, err = os.MkdirTemp(temp, "gatehouse-child-"); err != nil {
+			return nil, err
+		}
+	}
+	if err := ch.start(); err != nil {
+		ch.removeTemp()
+		return nil, err
+	}
+	return ch, nil
+}
+
+// removeTemp removes what a child that was killed could not.
+func (ch *child) removeTemp() {
+	if ch.temp != "" {
+		_ = os.RemoveAll(ch.temp) // what stays is of no further use to anyone
+	}
+}
+
+func (ch *child) start() error {
 	ch.cmd.Env = []string{
 		"GOMAXPROCS=" + strconv.Itoa(max(1, runtime.GOMAXPROCS(0)/2)),
 		"GOMEMLIMIT=256MiB", "GOTRACEBACK=none", "TZ=UTC",
@@ -181,25 +203,26 @@ func startChild(path string, args []string) (*child, error) {
 	ch.cmd.Stderr = &ch.errors
 	var err error
 	if ch.in, err = ch.cmd.StdinPipe(); err != nil {
-		return nil, err
+		return err
 	}
 	// A pipe of our own: exec's would be closed by Wait, below the reader.
 	r, w, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ch.out, ch.cmd.Stdout = r, w
 	err = ch.cmd.Start()
 	w.Close()
 	if err != nil {
 		r.Close()
-		return nil, err
+		return err
 	}
 	go func() {
 		_ = ch.cmd.Wait() // how it ended is read from ProcessState
+		ch.removeTemp()
 		close(ch.dead)
 	}()
-	return ch, nil
+	return nil
 }
 
 func (ch *child) alive() bool {

@@ -223,3 +223,21 @@ func BenchmarkQuery(b *testing.B) {
 		})
 	}
 }
+
+// TestTempRemoved holds that a killed child leaves no files.
+func TestTempRemoved(t *testing.T) {
+	dir := t.TempDir()
+	c := children(t, duck.ChildOptions{Options: duck.Options{Temp: dir}, Most: 1})
+	rows := running(t, c)
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("while a query runs: %v, %v; want its folder", left, err)
+	}
+	if err := syscall.Kill(c.Pids()[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	c.AwaitDeaths()
+	rows.Close()
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"sync"
+	"time"
 
 	"gatehouse/internal/event"
 	"gatehouse/internal/lake"
@@ -28,13 +29,23 @@ func ServeChild(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	failed := make(chan error, 1)
+	returned := make(chan struct{})
+	defer close(returned)
 	go func() {
 		failed <- s.listen(ctx, stdin)
 		stop()
+		select {
+		case <-returned:
+		case <-time.After(orphanGrace):
+			os.Exit(1)
+		}
 	}()
+	var temp string
+	defer func() { _ = os.RemoveAll(temp) }() // as its parent would, if it still could
 	for {
 		select {
 		case q := <-s.asked:
+			temp = q.Options.Temp
 			if err := s.answer(q); err != nil {
 				return err
 			}
@@ -46,6 +57,9 @@ func ServeChild(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 		}
 	}
 }
+
+// orphanGrace is how long a query may go on when the parent is gone.
+const orphanGrace = 3 * time.Second
 
 // asked is a question and the context that a C frame ends.
 type asked struct {
