@@ -99,7 +99,7 @@ func aggTimed(fn core.AggFn) func(aggArgs) ([]core.Agg, error) {
 			return nil, a.b.errorf(a.at, CodeValue, "groups have no time to go by\nsort them and use first or last")
 		}
 		list := a.one(fn, scalar(a.x))
-		list[0].Order = newestFirst()
+		list[0].Order = a.b.newestFirst()
 		return list, nil
 	}
 }

@@ -123,6 +123,22 @@ func newestFirst() []core.Key {
 	}
 }
 
+// newestFirst is that order over the columns as they are now: a stage may have
+// made them anew, of another type.
+func (b *builder) newestFirst() []core.Key {
+	var order []core.Key
+	for _, k := range newestFirst() {
+		if c, ok := b.lookup(k.Expr.Name); ok {
+			k.Expr = c.read()
+		}
+		if slices.Contains(b.plan.Cols(), core.Col{Name: k.Expr.Name, Type: k.Expr.Type}) {
+			k.Expr = scalar(k.Expr)
+			order = append(order, k)
+		}
+	}
+	return order
+}
+
 // errorf is a mistake at a place of the stage. A hint may follow the message
 // behind a line break.
 func (b *builder) errorf(at syntax.Span, code, format string, args ...any) *syntax.Error {

@@ -288,7 +288,12 @@ func (b *builder) readShowing(c *syntax.Cursor, t *transaction) error {
 
 // span are the first and last time of a group.
 func (b *builder) times() []core.Agg {
-	ms := core.C(event.MessageTime.String(), core.Int)
+	ms := core.NullOf(core.Int)
+	for _, c := range b.plan.Cols() { // which may be out of sight
+		if c.Name == event.MessageTime.String() {
+			ms = toInt(core.C(c.Name, c.Type))
+		}
+	}
 	if c, ok := b.lookup(event.MessageTime.String()); ok {
 		ms = toInt(c.read())
 	}
@@ -341,8 +346,8 @@ func (b *builder) byFlow(t *transaction) {
 	ms := b.times()[0].Arg
 	x := b.hide(append([]*core.Expr{inState(t.states), ms}, exprsOf(t.keys)...)...)
 	now, at, keys := x[0], x[1], x[2:]
-	before := b.window(&core.Window{Fn: core.Lag, Arg: now, N: 1, Partition: keys, Order: oldestFirst()})
-	when := b.window(&core.Window{Fn: core.Lag, Arg: at, N: 1, Partition: keys, Order: oldestFirst()})
+	before := b.window(&core.Window{Fn: core.Lag, Arg: now, N: 1, Partition: keys, Order: b.oldestFirst()})
+	when := b.window(&core.Window{Fn: core.Lag, Arg: at, N: 1, Partition: keys, Order: b.oldestFirst()})
 	b.flowFringe(t.fringe, at, keys)
 	b.filter(not(isNull(before)))
 	latency := toInt(do(core.Sub, toFloat(at), toFloat(when)))
@@ -358,7 +363,7 @@ func (b *builder) flowFringe(fringe time.Duration, at *core.Expr, keys []*core.E
 	if fringe == 0 {
 		return
 	}
-	all := core.Window{Arg: at, From: math.MinInt64, To: math.MaxInt64, Partition: keys, Order: oldestFirst()}
+	all := core.Window{Arg: at, From: math.MinInt64, To: math.MaxInt64, Partition: keys, Order: b.oldestFirst()}
 	first, last := all, all
 	first.Fn, last.Fn = core.MovMin, core.MovMax
 	start, end := b.window(&first), b.window(&last)
@@ -379,8 +384,10 @@ func exprsOf(keys []keyed) []*core.Expr {
 }
 
 // oldestFirst is the order of time.
-func oldestFirst() []core.Key {
-	order := newestFirst()
-	order[0].Desc = false
+func (b *builder) oldestFirst() []core.Key {
+	order := b.newestFirst()
+	for i := range order {
+		order[i].Desc = false
+	}
 	return order
 }
