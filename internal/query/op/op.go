@@ -51,6 +51,8 @@ var Operators = []*Operator{
 	&joinOp,
 	&withtimeOp,
 	&fillmissingOp,
+	&transactionizeOp,
+	&mergeOp,
 }
 
 // table is what a builder knows of the language. It is a value so that operators
