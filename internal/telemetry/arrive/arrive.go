@@ -79,7 +79,7 @@ type State struct {
 	// messages of queues; -1: not known.
 	Behind  int64
 	Last    time.Time // of the last delivery
-	Error   string    // the last problem; empty once all is well again
+	Error   string    // the last problem; empty once a source that tries again succeeded
 	ErrorAt time.Time
 }
 

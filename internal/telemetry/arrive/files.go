@@ -40,7 +40,8 @@ type FilesOptions struct {
 // settled, and anew, as a whole, if it changes.
 type Files struct {
 	meter
-	o FilesOptions
+	o       FilesOptions
+	folders map[string]bool // of the last whole look; nil before the first. Run's
 }
 
 // NewFiles makes the source; nothing is looked at before Run.
@@ -101,7 +102,7 @@ func (s *Files) once(ctx context.Context, deliver func(*Delivery) error) error {
 			continue
 		}
 		each := func(f found) error { return s.whole(ctx, f, deliver, problem) }
-		if err := find([]string{path}, each, problem); err != nil {
+		if err := (&finder{each: each, problem: problem}).find([]string{path}); err != nil {
 			return err
 		}
 	}
@@ -158,7 +159,7 @@ func (w *watch) pass(ctx context.Context) error {
 		healthy = false
 		w.problem(err, w.o.Now())
 	}
-	all, err := w.find(ctx, problem)
+	all, folders, err := w.find(ctx, problem)
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.o.Name, err)
 	}
@@ -179,23 +180,36 @@ func (w *watch) pass(ctx context.Context) error {
 	if healthy { // a folder that cannot be read now is not gone
 		w.p.forget(seen)
 		w.well()
+		w.folders = make(map[string]bool, len(folders))
+		for _, id := range folders {
+			w.folders[id] = true
+		}
 	}
 	w.p.shrink(before)
 	return nil
 }
 
-// find lists the files that may hold something new.
-func (w *watch) find(ctx context.Context, problem func(error)) (all []found, err error) {
-	err = find(w.o.Paths, func(f found) error {
+// find lists the files that may hold something new. Files that come with their
+// whole folder look as old as they are, so those of a folder that is new count as
+// new; but for a folder that was moved here while no one was looking.
+func (w *watch) find(ctx context.Context, problem func(error)) (all []found, folders []string, err error) {
+	f := finder{problem: problem}
+	f.each = func(f found) error {
 		if f.stream {
 			problem(fmt.Errorf("%s is no plain file and cannot be watched", f.path))
-		} else if !w.p.done(&f) {
+		} else if f.moved || !w.p.done(&f) {
 			all = append(all, f)
 		}
 		return ctx.Err()
-	}, problem)
+	}
+	f.folder = func(id string) bool {
+		known := w.folders == nil || w.folders[id]
+		folders = append(folders, id)
+		return !known
+	}
+	err = f.find(w.o.Paths)
 	slices.SortFunc(all, func(a, b found) int { return cmp.Or(cmp.Compare(a.change, b.change), cmp.Compare(a.path, b.path)) })
-	return all, err
+	return all, folders, err
 }
 
 func (w *watch) left(all []found) (n int64) {

@@ -245,6 +245,34 @@ func TestFilesCursorIsBounded(t *testing.T) {
 	})
 }
 
+// TestFilesMovedFolder moves a folder here whose files are older than the floor.
+func TestFilesMovedFolder(t *testing.T) {
+	stage, base := t.TempDir(), time.Now().Add(time.Hour)
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		put := func(path, text string) {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(filepath.Join(stage, "a", "b", "old.json"), "{\"old\":1}\n")
+		for n := range 1200 {
+			put(filepath.Join(dir, fmt.Sprintf("%d.json", n)), fmt.Sprintf("{\"n\":%d}\n", n))
+		}
+		w := newWorld(t, dir, base)
+		w.step("wait 5s")
+		_, w.seen = w.sink.since(0)
+		if err := os.Rename(filepath.Join(stage, "a"), filepath.Join(dir, "a")); err != nil {
+			t.Fatal(err)
+		}
+		w.step("wait 5s")
+		w.want(`{"old":1}`)
+		w.step("wait 20s")
+		w.want("")
+		w.stop()
+	})
+}
+
 func TestFilesOnce(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"a.json": "1", "b.json.gz": string(packed("2")), "sub/c.json": "3", "x.log": "4"} {

@@ -20,6 +20,15 @@ type found struct {
 	mod    int64 // ns since 1970
 	change int64
 	stream bool // no plain file: a pipe that was named
+	moved  bool // it lies in a folder that was not here at the last look
+}
+
+// finder looks for files.
+type finder struct {
+	each    func(found) error    // an error ends the search
+	problem func(error)          // what cannot be looked at
+	folder  func(id string) bool // whether a folder is new; may be nil
+	n       int
 }
 
 // boring are objects that AWS writes beside records, by a part of their name,
@@ -43,45 +52,37 @@ func skipped(name string) bool {
 	return base == "" || base[0] == '.' // a folder's marker; a file that is being written
 }
 
-// find calls each for every file that the paths stand for: files, folders with
-// all that is in them, globs. An error of each ends it. What cannot be looked at
-// is told to problem.
-func find(paths []string, each func(found) error, problem func(error)) error {
-	n := 0
-	counted := func(f found) error {
-		if n++; n > maxFiles {
-			return fmt.Errorf("more than %d files; name folders one by one", maxFiles)
-		}
-		return each(f)
-	}
+// find goes through all that the paths stand for: files, folders with all that
+// is in them, globs.
+func (f *finder) find(paths []string) error {
 	for _, p := range paths {
-		if err := findIn(p, counted, problem); err != nil {
+		if err := f.path(p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func findIn(p string, each func(found) error, problem func(error)) error {
+func (f *finder) path(p string) error {
 	names := []string{p}
 	if _, err := os.Lstat(p); err != nil && strings.ContainsAny(p, "*?[") {
 		if names, err = filepath.Glob(p); err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 		if len(names) == 0 {
-			problem(fmt.Errorf("%s: no file has such a name", p))
+			f.problem(fmt.Errorf("%s: no file has such a name", p))
 		}
 	}
 	for _, name := range names {
 		info, err := os.Stat(name)
 		switch {
 		case err != nil:
-			problem(err)
+			f.problem(err)
 			continue
 		case info.IsDir():
-			err = walk(name, each, problem)
+			err = f.walk(name)
 		default:
-			err = each(look(name, info))
+			err = f.file(name, info, false)
 		}
 		if err != nil {
 			return err
@@ -90,18 +91,27 @@ func findIn(p string, each func(found) error, problem func(error)) error {
 	return nil
 }
 
+func (f *finder) file(path string, info fs.FileInfo, moved bool) error {
+	if f.n++; f.n > maxFiles {
+		return fmt.Errorf("more than %d files; name folders one by one", maxFiles)
+	}
+	found := look(path, info)
+	found.moved = moved
+	return f.each(found)
+}
+
 // walk finds plain files only: whoever may write into a folder could otherwise
 // point at files that only we may read.
-func walk(dir string, each func(found) error, problem func(error)) error {
+func (f *finder) walk(dir string) error {
+	moved := "" // the new folder that we are in
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			problem(err)
+		switch {
+		case err != nil:
+			f.problem(err)
 			return nil
-		}
-		if d.IsDir() && path != dir && strings.HasPrefix(d.Name(), ".") {
+		case d.IsDir() && path != dir && strings.HasPrefix(d.Name(), "."):
 			return fs.SkipDir
-		}
-		if !d.Type().IsRegular() || skipped(path) {
+		case !d.IsDir() && (!d.Type().IsRegular() || skipped(path)):
 			return nil
 		}
 		info, err := d.Info()
@@ -109,10 +119,17 @@ func walk(dir string, each func(found) error, problem func(error)) error {
 			return nil
 		}
 		if err != nil {
-			problem(err)
+			f.problem(err)
 			return nil
 		}
-		return each(look(path, info))
+		inside := moved != "" && strings.HasPrefix(path, moved)
+		if !d.IsDir() {
+			return f.file(path, info, inside)
+		}
+		if id, _ := inode(path, info); f.folder != nil && f.folder(id) && !inside {
+			moved = path + string(filepath.Separator)
+		}
+		return nil
 	})
 }
 

@@ -129,7 +129,7 @@ func (in *Intake) Room() error {
 	return nil
 }
 
-// Append makes body durable. Its errors are those of [journal.Journal.Append]:
+// append makes body durable. Its errors are those of [journal.Journal.Append]:
 // after ErrSlow, body may turn out to have been taken.
 func (in *Intake) append(meta pushed, body []byte) error {
 	m, err := json.Marshal(meta)
