@@ -241,3 +241,15 @@ func TestTempRemoved(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
+
+// TestOrphan holds that a child ends when its parent is gone, in the middle of a
+// query too.
+func TestOrphan(t *testing.T) {
+	c := children(t, duck.ChildOptions{Most: 1})
+	rows := running(t, c)
+	c.CloseStdin()
+	c.AwaitDeaths()
+	if err := rest(rows); !errors.Is(err, lake.ErrEngine) {
+		t.Errorf("got %v, want ErrEngine", err)
+	}
+}

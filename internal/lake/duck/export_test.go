@@ -21,3 +21,12 @@ func (c *Children) AwaitDeaths() {
 		<-ch.dead
 	}
 }
+
+// CloseStdin is what children see when this process dies.
+func (c *Children) CloseStdin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for ch := range c.all {
+		ch.in.Close()
+	}
+}
