@@ -27,6 +27,12 @@ type Env struct {
 	// rows are as core.Inline has them. Nil refuses subqueries; see NoSubquery.
 	Subquery func(plan core.Plan) (cols []core.Col, rows [][]any, err error)
 
+	// Threats reads the list of threats for threatlookup; nil when there is none.
+	Threats func() (*Table, error)
+
+	// SaveDir is the directory that save may write to. Without one it is refused.
+	SaveDir string
+
 	// Place says where an address is, for geoip; nil without a database.
 	Place func(ip string) (Place, bool)
 

@@ -53,6 +53,8 @@ var Operators = []*Operator{
 	&fillmissingOp,
 	&transactionizeOp,
 	&mergeOp,
+	&threatlookupOp,
+	&saveOp,
 }
 
 // table is what a builder knows of the language. It is a value so that operators

@@ -69,6 +69,7 @@ func env() *Env {
 		Catalogue: paths,
 		Lookup:    tables,
 		Subquery:  answers,
+		SaveDir:   "tables",
 	}
 }
 

@@ -139,10 +139,7 @@ func (b *builder) readMarker(c *syntax.Cursor) (*marker, error) {
 func (b *builder) connect(t *connection) {
 	t.time = b.stored([]core.Key{{Expr: b.times()[0].Arg}})[0].Expr.Name
 	order := b.oldestFirst()
-	var have []core.Named
-	for _, c := range b.plan.Cols() {
-		have = append(have, core.Named{Name: c.Name})
-	}
+	have := taken(b.plan)
 	b.forget(func(c column) bool { // of an earlier one
 		return strings.EqualFold(c.name, t.prefix) || hasPrefixFold(c.name, t.prefix+"_")
 	})
