@@ -130,7 +130,7 @@ func (p *program) hunt(ctx context.Context, h huntFlags, text string, paths []st
 		return err
 	}
 	if h.explain || !h.sql { // mistakes come before the reading
-		if _, err := query.Compile(text, &op.Env{}); err != nil {
+		if _, err := query.Compile(text, app.CheckEnv()); err != nil {
 			return queryError(text, err)
 		}
 	}
@@ -155,10 +155,16 @@ func (p *program) hunt(ctx context.Context, h huntFlags, text string, paths []st
 	if h.sql {
 		return p.runSQL(ctx, h, engine, text, job)
 	}
-	zone, _ := time.LoadLocation(h.when.tz) // checked by span
-	res, err := query.Compile(text, &op.Env{
-		Now: time.Now(), From: from, To: to, Zone: zone, Catalogue: field.Catalogue(), Lookup: app.LookupFile,
-	})
+	zone, _ := time.LoadLocation(h.when.tz)          // checked by span
+	if first, last := field.Span(); len(paths) > 0 { // for timeslices of a number
+		if from.IsZero() {
+			from = first
+		}
+		if to.IsZero() {
+			to = last
+		}
+	}
+	res, err := query.Compile(text, field.Env(ctx, engine, job, from, to, zone))
 	if err != nil {
 		return queryError(text, err)
 	}
@@ -288,6 +294,9 @@ func (p *program) runPlan(ctx context.Context, h huntFlags, engine lake.Engine, 
 	defer r.Close()
 	for _, w := range r.Warnings {
 		fmt.Fprintln(p.stderr, "gatehouse: "+clean(w))
+	}
+	if res.AllColumns {
+		return p.result(h, r, nil)
 	}
 	return p.result(h, r, res.Columns)
 }

@@ -14,6 +14,7 @@ import (
 	"gatehouse/internal/event"
 	"gatehouse/internal/lake"
 	"gatehouse/internal/query"
+	"gatehouse/internal/query/core"
 	"gatehouse/internal/query/op"
 	"gatehouse/internal/seal"
 	"gatehouse/internal/telemetry"
@@ -132,6 +133,43 @@ func (f *Field) Files() []string {
 		names[i] = file.Path
 	}
 	return names
+}
+
+// Env is what a query over the field is compiled in. Subqueries run meanwhile,
+// on the engine and within the job's budget.
+func (f *Field) Env(ctx context.Context, engine lake.Engine, job query.Job, from, to time.Time, zone *time.Location) *op.Env {
+	env := CheckEnv()
+	env.From, env.To, env.Zone, env.Catalogue = from, to, zone, f.Catalogue()
+	env.Subquery = func(plan core.Plan) ([]core.Col, [][]any, error) {
+		job.Plan, job.Progress = plan, nil
+		rows, err := query.Run(ctx, engine, job)
+		if err != nil {
+			return nil, nil, err
+		}
+		all, err := rows.All()
+		return rows.Cols, all, err
+	}
+	return env
+}
+
+// CheckEnv is what a query's text is checked in, before anything is read.
+func CheckEnv() *op.Env {
+	now := time.Now()
+	return &op.Env{Now: now, From: now.Add(-time.Hour), To: now, Lookup: LookupFile, Subquery: op.NoSubquery}
+}
+
+// Span is the time from the first event to just behind the last; zero times where
+// there is none.
+func (f *Field) Span() (from, to time.Time) {
+	for _, file := range f.files {
+		if from.IsZero() || file.MinTime.Before(from) {
+			from = file.MinTime
+		}
+		if end := file.MaxTime.Add(time.Millisecond); end.After(to) {
+			to = end
+		}
+	}
+	return from, to
 }
 
 // Rows counts the events.

@@ -40,7 +40,7 @@ func (d *Data) Hunt(ctx context.Context, q admin.HuntQuery, each func(*admin.Hun
 		return err
 	}
 	if !q.SQL { // mistakes come before the reading
-		if _, err := query.Compile(q.Query, &op.Env{}); err != nil {
+		if _, err := query.Compile(q.Query, remoteEnv(CheckEnv())); err != nil {
 			return huntError(q.Query, err)
 		}
 	}
@@ -68,7 +68,7 @@ func (d *Data) ask(ctx context.Context, q admin.HuntQuery, zone *time.Location, 
 		rows, err := query.SQL(ctx, d.hunts, q.Query, job)
 		return rows, nil, err
 	}
-	res, err := query.Compile(q.Query, &op.Env{Now: time.Now(), From: q.From, To: q.To, Zone: zone, Catalogue: f.Catalogue()})
+	res, err := query.Compile(q.Query, remoteEnv(f.Env(ctx, d.hunts, job, q.From, q.To, zone)))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -87,7 +87,19 @@ func (d *Data) ask(ctx context.Context, q admin.HuntQuery, zone *time.Location, 
 			return nil, nil, err
 		}
 	}
+	if res.AllColumns {
+		return rows, nil, nil
+	}
 	return rows, res.Columns, nil
+}
+
+// remoteEnv is env for whoever asks through the API, who must not name files of
+// this machine.
+func remoteEnv(env *op.Env) *op.Env {
+	env.Lookup = func(string) (*op.Table, error) {
+		return nil, errors.New("tables are files: use gatehouse hunt on this machine")
+	}
+	return env
 }
 
 // answer hands on the columns, the rows and their number.

@@ -38,12 +38,20 @@ func (s *server) announce(ctx context.Context) error {
 	for _, damage := range s.data.recovery.Damage {
 		fmt.Fprintf(s.o.Stderr, "journal damaged: %s; see gatehouse journal verify\n", damage)
 	}
-	fmt.Fprintf(s.o.Stderr, "ready %s admin=%s upstream=%q\n", s.info.endpoint, s.admin, s.upstreamName)
+	fmt.Fprintf(s.o.Stderr, "ready %s admin=%s upstream=%q%s\n", s.info.endpoint, s.admin, s.upstreamName, s.ingestWord())
 	if s.info.caFile != "" {
 		fmt.Fprintf(s.o.Stderr, "clients must trust the local CA: %s\n", s.info.caFile)
 	}
 	fmt.Fprint(s.o.Stderr, block)
 	return nil
+}
+
+// ingestWord names the listener for pushes, when there is one.
+func (s *server) ingestWord() string {
+	if s.ingest == "" {
+		return ""
+	}
+	return " ingest=" + s.ingest
 }
 
 // quickstart returns what to print below the ready line: the block to paste,

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"gatehouse/internal/config"
 	"gatehouse/internal/lake"
 	"gatehouse/internal/ledger"
+	"gatehouse/internal/secretfile"
 	"gatehouse/internal/telemetry"
 	"gatehouse/internal/telemetry/arrive"
 	"gatehouse/internal/telemetry/normalise"
@@ -84,7 +84,9 @@ func openEvents(ctx context.Context, d *Data) (_ *eventPath, err error) {
 		Into: ev.lake, Dead: ev.dead, Bodies: bodies, Log: d.log, Passed: passed(d.dir),
 		Normalise: normalise.Options{Places: places},
 	}
-	ev.path = telemetry.New(ev.options)
+	guarded := ev.options
+	guarded.Guarded = true
+	ev.path = telemetry.New(guarded)
 	return ev, nil
 }
 
@@ -145,7 +147,11 @@ func (s *server) startEvents() error {
 	if err != nil {
 		return err
 	}
-	sources := []arrive.Source{ev.intake, arrive.NewCalls(calls)}
+	more, err := newSources(context.Background(), ev.c)
+	if err != nil {
+		return err
+	}
+	sources := append([]arrive.Source{ev.intake, arrive.NewCalls(calls)}, more...)
 	ctx, stop := context.WithCancel(context.Background())
 	ev.stop = stop
 	ev.ended.Go(func() { ev.failed = ev.path.Run(ctx, false, sources...) })
@@ -206,11 +212,11 @@ func (ev *eventPath) close() error {
 func (ev *eventPath) push() (http.Handler, error) {
 	o := arrive.PushOptions{}
 	if name := ev.c.Telemetry.SecretFile; name != "" {
-		b, err := os.ReadFile(name)
+		secret, err := secretfile.Line(name)
 		if err != nil {
 			return nil, fmt.Errorf("telemetry.secret_file: %w", err)
 		}
-		if o.Secret = string(bytes.TrimSpace(b)); len(o.Secret) < minSecret {
+		if o.Secret = secret; len(secret) < minSecret {
 			return nil, fmt.Errorf("telemetry.secret_file: %s holds fewer than %d characters", name, minSecret)
 		}
 	}

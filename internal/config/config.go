@@ -262,7 +262,7 @@ type TelemetrySource struct {
 	LogGroup string `json:"log_group" doc:"CloudWatch Logs group that is polled."`
 	Region   string `json:"region" doc:"AWS region of s3, queue and log_group. Empty: region above."`
 	Endpoint string `json:"endpoint" doc:"URL in place of AWS's, for a private endpoint or a stand-in. Empty: AWS."`
-	Strand   string `json:"strand" doc:"What the records are. Empty: told record by record." enum:",management,data,invocation,endpoint,metrics,gateway"`
+	Strand   string `json:"strand" doc:"What the records are. Empty: told record by record." enum:",management,data,invocation,endpoint,metrics"`
 }
 
 // Hunt is what queries may take.

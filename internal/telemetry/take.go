@@ -21,37 +21,20 @@ type taker struct {
 
 	pool  []*event.Event // reused: the lake copies what it keeps
 	batch []*event.Event
+	bytes int // of records in batch
 }
 
 // take runs the stages, in their order, over one delivery. When it returns nil
 // the lake has all of it, and the cursor is durable with the next seal.
 func (t *taker) take(ctx context.Context, d *arrive.Delivery) error {
 	body := &counter{r: d.Body, all: t.p.o.Read}
-	problem := func(p event.Problem) { t.problem(d, p) }
 	stats, err := parse.Scan(body, parse.Options{
 		Origin: d.Origin, Received: d.Received, Strand: d.Strand, Bodies: t.p.o.Bodies, Context: ctx,
-	}, func(r *event.Raw) error {
-		e := t.event()
-		if err := t.normal.Event(r, e); err != nil {
-			problem(normalise.ProblemOf(r, err))
-			if flaw := (*normalise.Problem)(nil); !errors.As(err, &flaw) || !flaw.Kept {
-				return ctx.Err()
-			}
-		}
-		if e.Strand == event.Gateway && t.p.o.Passed != nil {
-			t.p.o.Passed.Add(e.Text(event.RequestID))
-		}
-		e.SetText(event.Source, d.How)
-		t.batch = append(t.batch, e)
-		if len(t.batch) < t.p.o.Batch {
-			return ctx.Err()
-		}
-		return t.flush("")
-	}, problem)
+	}, func(r *event.Raw) error { return t.record(ctx, d, r) }, func(p event.Problem) { t.problem(d, p) })
 	if err == nil {
 		err = t.flush(d.Cursor)
 	}
-	t.batch = t.batch[:0]
+	t.batch, t.bytes = t.batch[:0], 0
 	t.p.note(t.source, func(s *Stats) {
 		s.Deliveries++
 		s.Bytes += body.n
@@ -68,6 +51,34 @@ func (t *taker) take(ctx context.Context, d *arrive.Delivery) error {
 		t.p.mu.Unlock()
 	}
 	return err
+}
+
+// record normalises one record into the batch.
+func (t *taker) record(ctx context.Context, d *arrive.Delivery, r *event.Raw) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o := &t.p.o
+	if o.Guarded && r.Strand == event.Gateway && d.How != arrive.ByJournal {
+		t.problem(d, event.Problem{Origin: r.Origin, Code: "not_ours", Reason: "claims to be a record of this gateway", Bytes: r.JSON[:min(len(r.JSON), event.MaxProblemBytes)]})
+		return nil
+	}
+	e := t.event()
+	if err := t.normal.Event(r, e); err != nil {
+		t.problem(d, normalise.ProblemOf(r, err))
+		if flaw := (*normalise.Problem)(nil); !errors.As(err, &flaw) || !flaw.Kept {
+			return nil
+		}
+	}
+	if e.Strand == event.Gateway && o.Passed != nil {
+		o.Passed.Add(e.Text(event.RequestID))
+	}
+	e.SetText(event.Source, d.How)
+	t.batch, t.bytes = append(t.batch, e), t.bytes+len(e.Raw)
+	if len(t.batch) < o.Batch && t.bytes < o.BatchBytes {
+		return nil
+	}
+	return t.flush("")
 }
 
 // event is the next one of the pool.
@@ -88,7 +99,7 @@ func (t *taker) flush(cursor string) error {
 		return nil
 	}
 	added, duplicates, err := t.p.o.Into.Append(t.batch, cursors)
-	t.batch = t.batch[:0]
+	t.batch, t.bytes = t.batch[:0], 0
 	if err != nil {
 		return &lakeError{err}
 	}

@@ -49,8 +49,12 @@ type Options struct {
 	Problem   func(event.Problem) // is told of each, beside Dead; may be nil
 	Read      *atomic.Int64       // bytes read so far, of all sources; may be nil
 	Log       *slog.Logger
-	// Batch is how many events are handed to the lake at once; 0: 512.
-	Batch int
+	// Guarded refuses records that claim to be the gateway's own, but from the
+	// gateway's own journal: whoever may push must not speak for it.
+	Guarded bool
+	// Batch is how many events are handed to the lake at once, at most, and
+	// BatchBytes how many bytes of records; 0: 512, and 8 MiB.
+	Batch, BatchBytes int
 	// Pause is the longest wait before a source that failed is run again, and
 	// Every how often what arrived is sealed; 0: a minute, and ten seconds.
 	Pause, Every time.Duration
@@ -84,6 +88,9 @@ type Stats struct {
 func New(o Options) *Path {
 	if o.Batch == 0 {
 		o.Batch = 512
+	}
+	if o.BatchBytes == 0 {
+		o.BatchBytes = 8 << 20
 	}
 	if o.Pause == 0 {
 		o.Pause = time.Minute
