@@ -85,7 +85,7 @@ var house = map[string]row{
 
 	"internal/query":               {2, "the language front to back: compile and run"},
 	"internal/lake/duck":           {2, "DuckDB, in the process or in a child"},
-	"internal/lake/clickhouse": {2, "ClickHouse over HTTP"},
+	"internal/lake/clickhouse":     {2, "ClickHouse over HTTP"},
 	"internal/telemetry/arrive":    {2, "bytes in, with their place"},
 	"internal/telemetry/parse":     {2, "bytes to records"},
 	"internal/telemetry/normalise": {2, "records to events"},
@@ -113,7 +113,7 @@ var noCode = map[string]string{
 	"":             "the rules of the house",
 	"test/clients": "real clients against the built program",
 	"test/hunts":   "the shipped hunts over their samples",
-	"test/chdb":    "ClickHouse'"'"'s engine behind its HTTP interface",
+	"test/chdb":    "ClickHouse's engine behind its HTTP interface",
 	"test/crash":   "kill -9 against the built program",
 }
 
@@ -139,9 +139,9 @@ var testOnly = map[string]string{
 // heavy are libraries that one package alone may know, and why.
 var heavy = map[string]struct{ importer, why string }{
 	"github.com/duckdb/duckdb-go-bindings": {"internal/lake/duck", "it takes a minute to build, and queries run in its child"},
-	"modernc.org/sqlite":             {"internal/store/sqlite", "a second user would go round the seam"},
-	"github.com/spf13/cobra":         {"cmd/gatehouse", "flags stop at the command"},
-	"golang.org/x/crypto/argon2":     {"internal/account", "passwords are hashed in one place"},
+	"modernc.org/sqlite":                   {"internal/store/sqlite", "a second user would go round the seam"},
+	"github.com/spf13/cobra":               {"cmd/gatehouse", "flags stop at the command"},
+	"golang.org/x/crypto/argon2":           {"internal/account", "passwords are hashed in one place"},
 }
 
 // pkg is what go list tells of one package.
