@@ -40,6 +40,9 @@ func Run(ctx context.Context, e lake.Engine, j Job) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, ok := plan.(*core.Sort); ok { // what is beyond the budget need not be sorted
+		plan = &core.Limit{In: plan, N: j.Budget.Rows + 1}
+	}
 	rows, err := r.rows(ctx, plan, j.Budget.Rows)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,8 @@ import (
 
 	"gatehouse/internal/event"
 	"gatehouse/internal/lake"
+	"gatehouse/internal/query"
+	"gatehouse/internal/query/core"
 )
 
 // built writes n events as a lake does.
@@ -114,5 +116,39 @@ func TestBrokenFile(t *testing.T) {
 				t.Errorf("%d bytes: got %v", len(data), got)
 			}
 		})
+	}
+}
+
+// TestNewest holds that many of the newest rows are found by their times first,
+// and are the same rows.
+func TestNewest(t *testing.T) {
+	const most = 6000 // DuckDB itself picks the first 5000 with less
+	name, at := core.C("eventName", core.Text), core.C("_messagetime", core.Int)
+	scan := &core.Scan{Columns: []core.Col{{Name: "_messagetime", Type: core.Int}, {Name: "_raw", Type: core.Text}}, Filter: core.Do(core.Not, core.Do(core.EqText, name, core.Str("Get1"))), From: 100}
+	e := open(t)
+	file := built(t, 20000)
+	for _, desc := range []bool{true, false} {
+		plan := &core.Limit{N: most, In: &core.Sort{In: scan, Keys: []core.Key{{Expr: at, Desc: desc}}}}
+		rows, err := query.Run(t.Context(), e, query.Job{Plan: plan, Files: []string{file}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := rows.All()
+		if err != nil || len(got) != most {
+			t.Fatalf("%d rows, %v", len(got), err)
+		}
+		want, step := int64(100), int64(1)
+		if desc {
+			want, step = 19999, -1
+		}
+		for i, row := range got {
+			if want%7 == 1 {
+				want += step
+			}
+			if row[0] != want || !strings.Contains(row[1].(string), fmt.Sprintf(`"i":%d,`, want)) {
+				t.Fatalf("descending %v: row %d is %v, want %d", desc, i, row, want)
+			}
+			want += step
+		}
 	}
 }

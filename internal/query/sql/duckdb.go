@@ -24,6 +24,7 @@ var DuckDB = Dialect{
 	Wins:   duckWins,
 	Joins:  [...]string{core.Inner: "JOIN", core.Left: "LEFT JOIN", core.Semi: "SEMI JOIN", core.Anti: "ANTI JOIN"},
 	Row:    duckRow,
+	Newest: 5000,
 	JSON:   duckJSON,
 	Nth:    "$1[$N]",
 	Finite: "CASE WHEN isfinite($1) THEN $1 END",

@@ -156,7 +156,7 @@ func (p *Printer) where(s *selection, cond *core.Expr) error {
 		return nil
 	}
 	text, err := p.pred(cond, false)
-	s.where = append(s.where, text)
+	s.where, s.costly = append(s.where, text), s.costly || costly(cond)
 	return err
 }
 
@@ -402,6 +402,11 @@ func (p *Printer) limit(n *core.Limit) (*selection, error) {
 	}
 	if n.N < 0 {
 		return nil, fmt.Errorf("a limit of %d rows", n.N)
+	}
+	if sort, ok := n.In.(*core.Sort); ok {
+		if err := p.newest(s, sort.Keys, n.N); err != nil {
+			return nil, err
+		}
 	}
 	s.limit, s.capped = n.N, true
 	return s, nil

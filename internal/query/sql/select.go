@@ -20,6 +20,7 @@ type selection struct {
 	capped bool              // limit is set
 	json   map[string]string // texts of JSON that from has beside its columns, see json.go
 	extra  []string          // the columns that hold them
+	costly bool              // where reads texts of any length
 }
 
 // text is the statement.

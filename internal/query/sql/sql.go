@@ -46,6 +46,10 @@ type Dialect struct {
 	JSON func(doc string, paths []string) string
 	Nth  string
 
+	// Newest is the limit above which the engine sorts whole rows; the printer
+	// then narrows the rows of a scan by their time first. 0 is never.
+	Newest int64
+
 	Finite string // template: null unless the Float $1 is finite
 	Exact  string // template: false when the Bool $1 is null
 }

@@ -63,9 +63,10 @@ func plans() map[string]core.Plan {
 	shared := &core.Filter{In: scan("eventName", "errorCode"), Cond: eq(ecode, "AccessDenied")}
 	ratio := core.Do(core.Div, core.Do(core.Mul, core.Do(core.Add, core.Do(core.ToFloat, pid), core.Num(1)), core.Num(100)), core.Do(core.Sub, core.Do(core.ToFloat, pid), core.Num(7)))
 	return map[string]core.Plan{
-		"filter":   denied,
-		"newest":   &core.Limit{N: 100, In: &core.Sort{In: newest, Keys: []core.Key{{Expr: at, Desc: true}}}},
-		"projects": &core.Project{In: &core.Project{In: denied, Out: []core.Named{{Name: "n", Expr: core.Do(core.Lower, name)}, {Name: "pid", Expr: pid}}}, Out: []core.Named{{Name: "pid", Expr: pid}}},
+		"filter":      denied,
+		"newest_many": &core.Limit{N: 100001, In: &core.Sort{In: newest, Keys: []core.Key{{Expr: at, Desc: true}, {Expr: name}}}},
+		"newest":      &core.Limit{N: 100, In: &core.Sort{In: newest, Keys: []core.Key{{Expr: at, Desc: true}}}},
+		"projects":    &core.Project{In: &core.Project{In: denied, Out: []core.Named{{Name: "n", Expr: core.Do(core.Lower, name)}, {Name: "pid", Expr: pid}}}, Out: []core.Named{{Name: "pid", Expr: pid}}},
 		"json": &core.Project{In: &core.Filter{In: scan("_raw"), Cond: eq(path("a"), "x")}, Out: []core.Named{
 			{Name: "b", Expr: path("b", `odd"key`)}, {Name: "c", Expr: path("c")}, {Name: "b2", Expr: core.Do(core.Upper, path("b", `odd"key`))}}},
 		"regex": &core.Filter{In: scan("_raw", "eventName"), Cond: core.Do(core.And,
