@@ -37,7 +37,11 @@ var standard = map[core.Op]Prim{
 func (p *Printer) Value(e *core.Expr) (string, error) {
 	switch {
 	case e.Op.Predicate():
-		return p.pred(e, true)
+		s, err := p.pred(e, true)
+		if err != nil || p.d.Value == "" {
+			return s, err
+		}
+		return fill(p.d.Value, []string{s}), nil
 	case arithmetic(e.Op):
 		s, err := p.raw(e)
 		if err != nil {

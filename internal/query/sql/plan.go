@@ -269,6 +269,9 @@ func (p *Printer) agg(a *core.Agg) (string, error) {
 			return "", err
 		}
 	}
+	if p.d.Pick != nil && (a.Fn == core.First || a.Fn == core.Last) {
+		return p.d.Pick(p, a, arg, filterClause(cond))
+	}
 	if len(a.Order) > 0 {
 		if order, err = p.keys(a.Order); err != nil {
 			return "", err
@@ -284,9 +287,9 @@ func (d *Dialect) agg(a *core.Agg, arg, cond, order string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("aggregate %d has no spelling", a.Fn)
 	}
-	clause, term := "", ""
+	clause, term := filterClause(cond), ""
 	if cond != "" {
-		clause, term = " FILTER (WHERE "+cond+")", " AND "+cond
+		term = " AND " + cond
 	}
 	if order != "" {
 		order = " ORDER BY " + order
@@ -300,6 +303,13 @@ func (d *Dialect) agg(a *core.Agg, arg, cond, order string) (string, error) {
 		param = strconv.FormatFloat(a.Param/100, 'e', -1, 64)
 	}
 	return fill(t, []string{arg}, "$F", clause, "$C", term, "$O", order, "$N", param), nil
+}
+
+func filterClause(cond string) string {
+	if cond == "" {
+		return ""
+	}
+	return " FILTER (WHERE " + cond + ")"
 }
 
 func (p *Printer) keys(keys []core.Key) (string, error) {

@@ -118,6 +118,15 @@ func lone(source string, n int64) (string, int64) {
 	return only(re, int(n)).String(), 1
 }
 
+// onlyGroup gives the expression with its group n alone, as its first.
+func onlyGroup(source string, n int) (string, error) {
+	re, err := syntax.Parse(source, syntax.Perl)
+	if err != nil {
+		return "", err
+	}
+	return only(re, n).String(), nil
+}
+
 // only removes all groups but the nth.
 func only(re *syntax.Regexp, n int) *syntax.Regexp {
 	if re.Op == syntax.OpCapture && re.Cap != n {

@@ -52,6 +52,10 @@ type Dialect struct {
 
 	Finite string // template: null unless the Float $1 is finite
 	Exact  string // template: false when the Bool $1 is null
+	Value  string // template: a predicate kept as a Bool; "" where it is one already
+
+	// Pick prints First and Last where aggregates take no ORDER BY; else nil.
+	Pick func(p *Printer, a *core.Agg, arg, filter string) (string, error)
 }
 
 // Prim spells one op: by a template, where $1 to $9 are its arguments, $* all
@@ -62,7 +66,7 @@ type Prim struct {
 }
 
 // dialects are those that ByName knows.
-var dialects = []*Dialect{&DuckDB}
+var dialects = []*Dialect{&DuckDB, &ClickHouse}
 
 // ByName finds the dialect that an engine names.
 func ByName(name string) (*Dialect, error) {
