@@ -45,7 +45,7 @@ func (h *huntFlags) flags(p *program, c *cobra.Command) *cobra.Command {
 	f.StringVar(&h.config, "config", "", "configuration file: address databases")
 	f.BoolVar(&h.explain, "explain", false, "show what the query does, and do not run it")
 	f.BoolVar(&h.chart, "chart", false, "draw the result as bars")
-	f.IntVar(&h.memory, "memory", 1024, "memory that the query may take, in MiB")
+	f.IntVar(&h.memory, "memory", 768, "memory that the query may take, in MiB")
 	f.IntVar(&h.maxRows, "max-rows", 100_000, "rows that the result may have")
 	f.DurationVar(&h.timeout, "timeout", 10*time.Minute, "time that the query may take")
 	c.RegisterFlagCompletionFunc("strand", cobra.FixedCompletions(strands(), cobra.ShellCompDirectiveNoFileComp))

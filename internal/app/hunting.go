@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -26,7 +27,9 @@ const ChildArg = "query-engine"
 // openHunts makes the engine that a server asks: children, so that no query can
 // take the gate down.
 func openHunts(c *config.Config) (lake.Engine, error) {
-	return duck.OpenChildren(duck.ChildOptions{Args: []string{ChildArg}, Most: c.Hunt.AtOnce})
+	return duck.OpenChildren(duck.ChildOptions{
+		Options: duck.Options{Temp: os.TempDir()}, Args: []string{ChildArg}, Most: c.Hunt.AtOnce,
+	})
 }
 
 // Hunt implements [admin.Telemetry].

@@ -314,7 +314,7 @@ func Default() *Config {
 		Alarms:    []Alarm{},
 		Notify:    map[string]Notify{},
 		Telemetry: Telemetry{Mode: "on", Retain: days(90), IntakeGiB: 4, Sources: []TelemetrySource{}},
-		Hunt:      Hunt{Engine: "duckdb", MemoryMiB: 512, Timeout: seconds(60), MaxRows: 100_000, AtOnce: 2},
+		Hunt:      Hunt{Engine: "duckdb", MemoryMiB: 768, Timeout: seconds(60), MaxRows: 100_000, AtOnce: 2},
 		Respond:   Respond{MaxPerHour: 20, MaxTTL: days(1)},
 		Mode:      "enforce",
 	}

@@ -105,9 +105,10 @@ func New(o Options) *Path {
 }
 
 // Run takes what the sources deliver until they are exhausted or ctx ends, and
-// seals the rest. A source that fails is run again, later each time. The error
-// is that of the lake, without which nothing can go on, or of the sources that
-// failed when Once is set, joined.
+// seals the rest. With once, each source runs once and the error joins those of
+// the sources; else one that fails is run again, later each time, and all is
+// sealed every so often. An error of the sink, without which nothing can go on,
+// ends everything.
 func (p *Path) Run(ctx context.Context, once bool, sources ...arrive.Source) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -125,7 +126,9 @@ func (p *Path) Run(ctx context.Context, once bool, sources ...arrive.Source) err
 	sealed := make(chan struct{})
 	go func() {
 		defer close(sealed)
-		p.sealOften(ctx, stop)
+		if !once { // what is read once is sealed at its end, and by the sink itself
+			p.sealOften(ctx, stop)
+		}
 	}()
 	running.Wait()
 	fatal := context.Cause(ctx)
