@@ -55,6 +55,11 @@ var Operators = []*Operator{
 	&mergeOp,
 	&threatlookupOp,
 	&saveOp,
+	&splitOp,
+	&csvOp,
+	&kvOp,
+	&binOp,
+	&frequentOp,
 }
 
 // table is what a builder knows of the language. It is a value so that operators
