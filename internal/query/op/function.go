@@ -23,7 +23,7 @@ type Function struct {
 
 // Functions are the rows of all tables of functions, in the order of the tables.
 func Functions() []*Function {
-	return slices.Concat(basicFunctions, textFunctions, mathFunctions, netFunctions, timeFunctions)
+	return slices.Concat(basicFunctions, textFunctions, mathFunctions, netFunctions, timeFunctions, formatFunctions)
 }
 
 func (f *Function) count() string {
