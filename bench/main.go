@@ -24,6 +24,8 @@
 //	         each frame, and CPU a frame
 //	memory   growth of resident memory a stream, over 2,000 idle streams
 //
+// telemetry.go begins the other half: ingest and hunts, beside DuckDB.
+//
 // Read the ratios: the milliseconds are this machine's.
 package main
 
@@ -57,17 +59,27 @@ type scale struct {
 	streams int           // a round of streams
 	idle    int           // idle streams, for memory
 	parts   string        // how long each Go benchmark runs
+	records int           // of each strand of telemetry
 }
 
 var (
-	full  = scale{rounds: 3, calls: 20000, prompts: 4000, single: 4000, open: 10 * time.Second, streams: 200, idle: 2000, parts: "1s"}
-	quick = scale{rounds: 1, calls: 400, prompts: 100, single: 100, open: time.Second, streams: 10, idle: 50, parts: "20ms"}
+	full  = scale{rounds: 3, calls: 20000, prompts: 4000, single: 4000, open: 10 * time.Second, streams: 200, idle: 2000, parts: "1s", records: 1_000_000}
+	quick = scale{rounds: 1, calls: 400, prompts: 100, single: 100, open: time.Second, streams: 10, idle: 50, parts: "20ms", records: 5000}
 )
 
 func main() {
+	if len(os.Args) > 2 && os.Args[1] == childArg {
+		if err := serveChild(context.Background(), os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(3)
+		}
+		return
+	}
 	bin := flag.String("bin", "bin/gatehouse", "the program to measure")
 	out := flag.String("out", filepath.Join("bench", "out"), "folder for results, configurations and built peers")
 	short := flag.Bool("quick", false, "a few calls only, to see that it works; Caddy only if it is built already")
+	only := flag.String("only", "", "calls, or telemetry; empty: both")
+	records := flag.Int("records", 0, "of each strand of telemetry, in place of a million")
 	flag.Parse()
 	if err := pin(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -78,7 +90,10 @@ func main() {
 	if *short {
 		b.scale, b.quick = quick, true
 	}
-	err := b.run(ctx)
+	if *records > 0 {
+		b.scale.records = *records
+	}
+	err := b.run(ctx, *only)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -125,7 +140,7 @@ type bench struct {
 	said     map[string]func() string // what each gatehouse wrote to standard error
 }
 
-func (b *bench) run(ctx context.Context) error {
+func (b *bench) run(ctx context.Context, only string) error {
 	if err := os.MkdirAll(b.out, 0o755); err != nil {
 		return err
 	}
@@ -137,7 +152,15 @@ func (b *bench) run(ctx context.Context) error {
 		return err
 	}
 	b.result.Machine = machine()
-	for _, step := range []func(context.Context) error{b.measureParts, b.measureCalls, b.measurePrompts, b.measureStreams, b.measureMemory} {
+	steps, known := map[string][]func(context.Context) error{
+		"":          {b.measureParts, b.measureCalls, b.measurePrompts, b.measureStreams, b.measureMemory, b.measureTelemetry},
+		"calls":     {b.measureParts, b.measureCalls, b.measurePrompts, b.measureStreams, b.measureMemory},
+		"telemetry": {b.measureTelemetry},
+	}[only]
+	if !known {
+		return fmt.Errorf("-only %s: write calls or telemetry", only)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			for name, said := range b.said {
 				err = fmt.Errorf("%w\n%s said:\n%s", err, name, said())

@@ -23,6 +23,8 @@ type Result struct {
 	Latency []Latency `json:"latency"`
 	Streams []Streams `json:"streams"`
 	Memory  []Memory  `json:"memory"`
+
+	Telemetry Telemetry `json:"telemetry,omitzero"`
 }
 
 // Machine is where and when.
@@ -128,37 +130,47 @@ func (r *Result) markdown() string {
 		how = "the proxy under test alone on one core, load and emulator on another"
 	}
 	fmt.Fprintf(&w, "# Benchmark of %s\n\n%d cores, %s; %s. Every peer's answers were checked; an error ends the run.\n", r.Machine.Time.Format(time.RFC3339), r.Machine.CPUs, r.Machine.Go, how)
+	if len(r.Calls) > 0 {
+		r.calls(&w)
+	}
+	if len(r.Telemetry.Made) > 0 {
+		r.Telemetry.report(&w)
+	}
+	return w.String()
+}
+
+// calls writes what a call costs, by itself and beside the peers.
+func (r *Result) calls(w *strings.Builder) {
 	w.WriteString("\n## CPU a call, 16 connections, closed loop, the same prompt each time\n\n| peer | body B | µs CPU a call | calls per CPU-second | calls/s | × nginx | × Caddy | errors | bytes in | bytes out |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, c := range r.Calls {
 		same := func(o Calls) bool { return o.Body == c.Body }
 		cost := func(o Calls) float64 { return o.CPUMicros }
-		fmt.Fprintf(&w, "| %s | %d | %.1f | %.0f | %.0f | %s | %s | %d | %d | %d |\n", c.Peer, c.Body, c.CPUMicros, c.PerCPUSecond, c.PerSecond,
+		fmt.Fprintf(w, "| %s | %d | %.1f | %.0f | %.0f | %s | %s | %d | %d | %d |\n", c.Peer, c.Body, c.CPUMicros, c.PerCPUSecond, c.PerSecond,
 			ratio(r.Calls, c, "nginx", same, cost), ratio(r.Calls, c, "caddy", same, cost), c.Errors, c.BytesIn, c.BytesOut)
 	}
 	w.WriteString("\nThe direct row is the emulator's own cost.\n")
-	r.cost(&w)
+	r.cost(w)
 	w.WriteString("\n## Latency added over direct, µs, 1 KB\n\n| peer | one connection p50 | p99 | at calls/s | open loop p50 | p99 |\n|---|---|---|---|---|---|\n")
 	for _, l := range r.Latency {
-		fmt.Fprintf(&w, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", l.Peer, l.Single.P50-l.DirectSingle.P50, l.Single.P99-l.DirectSingle.P99,
+		fmt.Fprintf(w, "| %s | %.0f | %.0f | %.0f | %.0f | %.0f |\n", l.Peer, l.Single.P50-l.DirectSingle.P50, l.Single.P99-l.DirectSingle.P99,
 			l.Rate, l.Open.P50-l.DirectOpen.P50, l.Open.P99-l.DirectOpen.P99)
 	}
 	w.WriteString("\n## ConverseStream, one paced stream at a time, µs\n\n| peer | frames | first frame p50 | p99 | added to a later frame p50 | p99 | CPU a frame | × nginx | × Caddy |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, s := range r.Streams {
 		cost := func(o Streams) float64 { return o.CPUMicrosPerFrame }
-		fmt.Fprintf(&w, "| %s | %d | %.0f | %.0f | %.0f | %.0f | %.1f | %s | %s |\n", s.Peer, s.Frames, s.First.P50, s.First.P99, s.Added.P50, s.Added.P99, s.CPUMicrosPerFrame,
+		fmt.Fprintf(w, "| %s | %d | %.0f | %.0f | %.0f | %.0f | %.1f | %s | %s |\n", s.Peer, s.Frames, s.First.P50, s.First.P99, s.Added.P50, s.Added.P99, s.CPUMicrosPerFrame,
 			ratio(r.Streams, s, "nginx", nil, cost), ratio(r.Streams, s, "caddy", nil, cost))
 	}
 	w.WriteString("\n## Memory of idle streams\n\n| peer | streams | MiB before | MiB after | KiB a stream | × nginx | × Caddy |\n|---|---|---|---|---|---|---|\n")
 	for _, m := range r.Memory {
 		cost := func(o Memory) float64 { return o.BytesPerStream }
-		fmt.Fprintf(&w, "| %s | %d | %.1f | %.1f | %.1f | %s | %s |\n", m.Peer, m.Streams, float64(m.Start)/(1<<20), float64(m.End)/(1<<20), m.BytesPerStream/1024,
+		fmt.Fprintf(w, "| %s | %d | %.1f | %.1f | %.1f | %s | %s |\n", m.Peer, m.Streams, float64(m.Start)/(1<<20), float64(m.End)/(1<<20), m.BytesPerStream/1024,
 			ratio(r.Memory, m, "nginx", nil, cost), ratio(r.Memory, m, "caddy", nil, cost))
 	}
 	w.WriteString("\n## Peers\n")
 	for _, p := range r.Peers {
-		fmt.Fprintf(&w, "\n%s: %s\n\n```\n%s\n```\n", p.Name, p.Version, strings.TrimSpace(p.Config))
+		fmt.Fprintf(w, "\n%s: %s\n\n```\n%s\n```\n", p.Name, p.Version, strings.TrimSpace(p.Config))
 	}
-	return w.String()
 }
 
 // cost writes what limits and the guard take: whole, and each by itself.
