@@ -27,6 +27,7 @@ limits:
   - {name: requests, per: [user], measure: requests, max: 1000000000, window: 60s}
   - {name: flood, per: [user, similar_prompt], measure: requests, max: 1000000000, window: 60s}
   - {name: ip, per: [ip], measure: requests, max: 1000000000, window: 60s}
+  - {name: tokens, per: [user], measure: tokens, max: 1000000000000, window: 60s}
   - {name: spend, per: [user], measure: usd, max: 1000000, window: day}
 `
 
@@ -71,7 +72,7 @@ func TestKillTelemetry(t *testing.T) {
 	s, lines := &pushed{events: map[string]bool{}}, 0
 	for range rounds {
 		p := start(t, serve)
-		lines += s.load(ctx, t, p, log, lines, key.APIKey, time.Duration(60+rand.IntN(600))*time.Millisecond)
+		lines += s.load(ctx, t, p, log, lines, key.APIKey, time.Duration(60+rand.IntN(340))*time.Millisecond)
 	}
 	p = start(t, serve)
 	await(t, bin, data, `_format=generic* or _strand=endpoint | count`, lines)
