@@ -159,7 +159,9 @@ func TestRunErrors(t *testing.T) {
 	few := reverse("few", scan())
 	few.MaxRows = 2
 	bad := reverse("bad", scan())
-	bad.Run = func([]core.Col, [][]any) ([]core.Col, [][]any, []string, error) { return nil, nil, nil, errors.New("no") }
+	bad.Run = func([]core.Col, [][]any) ([]core.Col, [][]any, []string, error) {
+		return nil, nil, nil, errors.New("no")
+	}
 	spent := three()
 	spent.err = &lake.BudgetError{Spent: lake.SpentTime, Budget: lake.Budget{Time: time.Second}}
 	late := three()
