@@ -31,6 +31,8 @@ var ClickHouse = Dialect{
 	Exact:  "coalesce($1, FALSE)",
 	Value:  "CAST($1 AS Bool)",
 	Pick:   clickPick,
+	Hit:    `(SELECT *, 1 AS "hit_" FROM $1)`,
+	Lost:   `if(isNull(r."hit_"), ` + clickNullList + `, $1)`,
 }
 
 const (
@@ -380,7 +382,15 @@ func clickReplace(p *Printer, e *core.Expr) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	re, err := p.d.Text(clickSource(e.Re.Source))
+	empty, err := emptyMatches(e.Re.Source)
+	if err != nil {
+		return "", err
+	}
+	source := e.Re.Source
+	if empty {
+		source = "^(?:" + source + ")"
+	}
+	re, err := p.d.Text(clickSource(source))
 	if err != nil {
 		return "", err
 	}
@@ -389,6 +399,9 @@ func clickReplace(p *Printer, e *core.Expr) (string, error) {
 		return "", err
 	}
 	to, err := p.d.Text(rep)
+	if empty {
+		return replaceWalking(x, re, to), err
+	}
 	return "replaceRegexpAll(" + x + ", " + re + ", " + to + ")", err
 }
 

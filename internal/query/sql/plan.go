@@ -3,6 +3,7 @@ package sql
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -435,6 +436,10 @@ func (p *Printer) join(n *core.Join) (*selection, error) {
 	if err != nil {
 		return nil, err
 	}
+	lists := n.Kind == core.Left && p.d.Hit != "" && slices.ContainsFunc(n.R.Cols(), isList)
+	if lists {
+		r = fill(p.d.Hit, []string{r})
+	}
 	s, err := p.over(l+" AS l\n  "+p.d.Joins[n.Kind]+" "+r+" AS r ON "+on, n.Cols())
 	if err != nil {
 		return nil, err
@@ -445,10 +450,15 @@ func (p *Printer) join(n *core.Join) (*selection, error) {
 			side = "r."
 		}
 		s.cols[i] = side + s.cols[i]
+		if lists && side == "r." && isList(n.Cols()[i]) {
+			s.cols[i] = fill(p.d.Lost, []string{s.cols[i]}) + " AS " + s.names[i]
+		}
 	}
 	s.plain = false // a column named by both sides would not be one
 	return s, nil
 }
+
+func isList(c core.Col) bool { return c.Type == core.List }
 
 func (p *Printer) joinCond(n *core.Join) (string, error) {
 	p.json = nil

@@ -54,6 +54,11 @@ type Dialect struct {
 	Exact  string // template: false when the Bool $1 is null
 	Value  string // template: a predicate kept as a Bool; "" where it is one already
 
+	// Hit and Lost are for an engine that leaves lists of a row without partner
+	// not null: templates of the right side with a column that tells of a
+	// partner, and of a list beside it; "" where they are null.
+	Hit, Lost string
+
 	// Pick prints First and Last where aggregates take no ORDER BY; else nil.
 	Pick func(p *Printer, a *core.Agg, arg, filter string) (string, error)
 }
