@@ -12,6 +12,11 @@
 // groups, the order of the rows, and what a run of parse stages has matched.
 // Operators change it with few verbs: set, filter, aggregate, sort, limit.
 //
+// Stages in brackets work on a fork of the builder (join), queries in brackets on
+// one of their own (subquery.go), and compare compiles the stages before it again
+// for another time. What SQL cannot say is a core.Host: transactionize, merge,
+// fillmissing, transpose, save.
+//
 // All convenience of the language ends here. Fields are found whatever their
 // case (field.go), values compare by the rules of comparison.go, and a pattern
 // becomes the cheapest primitive that has its meaning (match.go). Plans are

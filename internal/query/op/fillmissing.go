@@ -267,7 +267,7 @@ func (f *filler) run(cols []core.Col, rows [][]any) ([]core.Col, [][]any, []stri
 		}
 		if key := tuple(row, at); have[key] == nil {
 			if f.takeLast {
-				f.takeFrom(row, at, values, combination, have)
+				f.takeFrom(cols, row, at, values, combination, have)
 			}
 			have[key] = row
 			rows = append(rows, row)
@@ -316,8 +316,8 @@ func (f *filler) row(cols []core.Col) []any {
 }
 
 // takeFrom fills a row with what the row of the slice before it has, of the same
-// other keys.
-func (f *filler) takeFrom(row []any, at []int, values [][]any, combination []int, have map[string][]any) {
+// other keys, but for fields that a constant is given for.
+func (f *filler) takeFrom(cols []core.Col, row []any, at []int, values [][]any, combination []int, have map[string][]any) {
 	slice := slices.IndexFunc(f.gens, generator.sliced)
 	if combination[slice] == 0 {
 		return
@@ -327,7 +327,7 @@ func (f *filler) takeFrom(row []any, at []int, values [][]any, combination []int
 	before := have[tuple(row, at)]
 	row[at[slice]] = own
 	for i := range before {
-		if !slices.Contains(at, i) {
+		if _, given := f.with[cols[i].Name]; !given && !slices.Contains(at, i) {
 			row[i] = before[i]
 		}
 	}

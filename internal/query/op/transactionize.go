@@ -53,16 +53,8 @@ func compileTransactionize(b *builder, c *syntax.Cursor) error {
 		return err
 	}
 	t := &connection{prefix: "_group", orphans: true}
-	var keys []core.Key
-	for _, f := range fields {
-		x, err := b.field(f.Name, f.Span())
-		if err != nil {
-			return err
-		}
-		keys = append(keys, core.Key{Expr: toText(x)})
-	}
-	for _, x := range b.stored(keys) {
-		t.keys = append(t.keys, x.Expr.Name)
+	if t.keys, err = b.connectKeys(fields); err != nil {
+		return err
 	}
 	if _, ok := c.Word("as"); ok {
 		if t.prefix, err = c.Name(); err != nil {
@@ -80,6 +72,23 @@ func compileTransactionize(b *builder, c *syntax.Cursor) error {
 		return nil
 	}
 	return b.readInnerMerge(c, t)
+}
+
+// connectKeys makes texts of the fields and gives the columns that they are in.
+func (b *builder) connectKeys(fields []*syntax.Field) ([]string, error) {
+	var keys []core.Key
+	for _, f := range fields {
+		x, err := b.field(f.Name, f.Span())
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, core.Key{Expr: toText(x)})
+	}
+	var names []string
+	for _, k := range b.stored(keys) {
+		names = append(names, k.Expr.Name)
+	}
+	return names, nil
 }
 
 var connectionWords = []string{"maxspan", "maxpause", "maxlogs", "startswith", "endswith", "keepOrphans"}
@@ -215,53 +224,66 @@ func textBytes(rows [][]any) int {
 	return n
 }
 
-// components are the rows that values connect, by their first row, and the rows
-// that have no value. Each row points to an earlier one of its group, or itself.
-func (t *connection) components(cols []core.Col, rows [][]any) (groups [][]int, alone []int) {
-	parent := make([]int, len(rows))
-	root := func(i int) int {
-		for parent[i] != i {
-			parent[i] = parent[parent[i]]
-			i = parent[i]
-		}
-		return i
+// sets are rows that are connected: each points to an earlier one of its set, or
+// to itself.
+type sets []int
+
+func (s sets) first(i int) int {
+	for s[i] != i {
+		s[i] = s[s[i]]
+		i = s[i]
 	}
+	return i
+}
+
+func (s sets) join(i, k int) {
+	i, k = s.first(i), s.first(k)
+	s[max(i, k)] = min(i, k)
+}
+
+// components are the rows that values connect, by their first row, and the rows
+// that have no value.
+func (t *connection) components(cols []core.Col, rows [][]any) (groups [][]int, alone []int) {
+	connected, keyed := t.connected(cols, rows)
+	at := map[int]int{} // of groups, by first row
+	for i := range rows {
+		if !keyed[i] {
+			alone = append(alone, i)
+			continue
+		}
+		first := connected.first(i)
+		if _, ok := at[first]; !ok {
+			at[first] = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[at[first]] = append(groups[at[first]], i)
+	}
+	return groups, alone
+}
+
+// connected joins rows with the same value of a key, and tells which have one.
+func (t *connection) connected(cols []core.Col, rows [][]any) (sets, []bool) {
 	type value struct {
 		key  int
 		text string
 	}
+	s, keyed := make(sets, len(rows)), make([]bool, len(rows))
 	seen := map[value]int{}
-	at := map[int]int{} // of groups, by root
-	keyed := make([]bool, len(rows))
 	for i, row := range rows {
-		parent[i] = i
+		s[i] = i
 		for k, name := range t.keys {
 			text, ok := row[indexOf(cols, name)].(string)
 			if !ok {
 				continue
 			}
 			keyed[i] = true
-			v := value{k, text}
-			if other, ok := seen[v]; ok {
-				a, b := root(i), root(other)
-				parent[max(a, b)] = min(a, b)
+			if other, ok := seen[value{k, text}]; ok {
+				s.join(i, other)
 			}
-			seen[v] = i
+			seen[value{k, text}] = i
 		}
 	}
-	for i := range rows {
-		if !keyed[i] {
-			alone = append(alone, i)
-			continue
-		}
-		r := root(i)
-		if _, ok := at[r]; !ok {
-			at[r] = len(groups)
-			groups = append(groups, nil)
-		}
-		groups[at[r]] = append(groups[at[r]], i)
-	}
-	return groups, alone
+	return s, keyed
 }
 
 // split cuts a group where an option ends it, and leaves out what strict options
