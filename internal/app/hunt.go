@@ -193,9 +193,6 @@ func (f *Field) Names(prefix string) (names []string) {
 	return append(names, f.catalogue.Names(prefix)...)
 }
 
-// strand reads the name of a strand; "" is none.
-func strand(s string) event.Strand { return event.Strand(s) }
-
 // ParseStrand refuses what is no strand.
 func ParseStrand(s string) (event.Strand, error) {
 	for _, known := range event.Strands {

@@ -24,7 +24,7 @@ type Builder struct {
 	o       BuilderOptions
 	rows    rows
 	tree    *tree // nil: no catalogue
-	w       *parquet.Writer
+	w       *parquet.GenericWriter[any]
 	cells   [][]parquet.Value // a block of rows by column, between rows and w
 	out     *output           // the open file, nil when none is
 	file    File              // what is known of it
@@ -97,7 +97,7 @@ func NewBuilder(o BuilderOptions) *Builder {
 	if !o.NoCatalogue {
 		b.tree = newTree()
 	}
-	b.w = parquet.NewWriter(io.Discard, writerOptions(&zstd.Codec{Level: o.Level})...)
+	b.w = parquet.NewGenericWriter[any](io.Discard, writerOptions(&zstd.Codec{Level: o.Level})...)
 	return b
 }
 

@@ -80,6 +80,11 @@ var calm = map[string]string{
 	"gatehouse/cmd/gatehouse":                "scripts of processes: what runs at once in a server is internal/app, whose tests start the same server within their own process",
 	"gatehouse/internal/bedrock/eventstream": "one goroutine: bytes in, frames out",
 	"gatehouse/internal/ledger":              "one goroutine: records in, bytes out",
+	"gatehouse/internal/query/sql":           "one goroutine: a plan in, a statement out",
+	"gatehouse/internal/query/syntax":        "one goroutine: text in, a tree out",
+	"gatehouse/internal/telemetry/normalise": "one goroutine each, and nothing is shared between them",
+	"gatehouse/internal/telemetry/parse":     "one goroutine: bytes in, records out",
+	"gatehouse/test/hunts":                   "one query after another; what runs at once is internal/lake/duck's to test",
 	"gatehouse/test/guardeval":               "one goroutine: it counts what the guard says of a corpus",
 }
 

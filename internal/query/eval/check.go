@@ -212,7 +212,7 @@ func (c *checker) fields(e *core.Expr) error {
 		return checkRegex(e)
 	case core.SplitPart, core.TimeBucket:
 		if e.N < 1 {
-			return fmt.Errorf("N is %d, want at least 1", e.N)
+			return fmt.Errorf("its N is %d, want at least 1", e.N)
 		}
 	case core.Hash:
 		if hashes[e.S] == nil {

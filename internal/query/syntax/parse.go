@@ -51,9 +51,7 @@ func Parse(src string) (*Query, error) {
 		e.Stage = q.stageAt(e.Span.Start)
 		errs = append(errs, e)
 	}
-	for _, e := range p.errs {
-		errs = append(errs, e)
-	}
+	errs = append(errs, p.errs...)
 	if scopeErr != nil {
 		errs = append(errs, scopeErr)
 	}

@@ -91,7 +91,7 @@ func (broke) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/") {
-		http.Error(w, "not signed", 403)
+		http.Error(w, "not signed", http.StatusForbidden)
 		return
 	}
 	c.mu.Lock()
