@@ -55,7 +55,7 @@ var clickOps = map[core.Op]Prim{
 	core.ToFloat: {T: "toFloat64($1)"},
 	core.ToInt:   {T: "CASE WHEN $1 >= -9223372036854775808e0 AND $1 < 9223372036854775808e0 THEN toInt64(trunc($1)) END"},
 	core.ToText:  {F: clickToText},
-	core.Mod:     {T: "($1 % $2)"},
+	core.Mod:     {T: clickMod},
 	core.Math:    {},
 
 	core.Length: {T: "toInt64(lengthUTF8($1))"},
@@ -107,6 +107,13 @@ var clickOps = map[core.Op]Prim{
 
 // clickOctet is octet; it holds no backslash.
 const clickOctet = octet
+
+// clickMod takes the remainder of integers where the floats are that: the
+// engine's own for floats takes x - y * trunc(x / y), which loses digits where
+// the quotient is large. For other floats it still does.
+const clickMod = "CASE WHEN $2 <> 0e0 AND abs($1) < 9e18 AND abs($2) < 9e18 AND trunc($1) = $1 AND trunc($2) = $2 THEN " +
+	"toFloat64(toInt64(CASE WHEN abs($1) < 9e18 THEN $1 ELSE 0e0 END) % toInt64(CASE WHEN abs($2) < 9e18 AND abs($2) >= 1e0 THEN $2 ELSE 1e0 END)) " +
+	"ELSE $1 % $2 END"
 
 // valid gives the text of a template, or null when it is not UTF-8.
 func valid(t string) string {
