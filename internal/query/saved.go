@@ -271,7 +271,7 @@ func (r *savedReader) checkQuery() {
 		r.atQuery(bad.was.Start, fmt.Sprintf("{{%s}} stands where no literal may: in the scope, a string, a regular expression or a comment", bad.name))
 		return
 	}
-	_, err = Compile(f.text, &op.Env{})
+	_, err = Compile(f.text, &op.Env{Subquery: op.NoSubquery})
 	var list syntax.Errors
 	if errors.As(err, &list) {
 		for _, e := range list {
