@@ -8,11 +8,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
+	pqformat "github.com/parquet-go/parquet-go/format"
 
 	"gatehouse/internal/event"
 )
@@ -248,5 +250,73 @@ func TestWriteWritesAStream(t *testing.T) {
 		if len(c.Paths) > 0 != (n > 0) {
 			t.Errorf("%d rows: %d paths", n, len(c.Paths))
 		}
+	}
+}
+
+// TestBrief: files of one question hold what others hold, under a compression
+// that is quick.
+func TestBrief(t *testing.T) {
+	events := mix(300)
+	var read [2][]map[string]parquet.Value
+	for i, brief := range []bool{false, true} {
+		b := NewBuilder(BuilderOptions{Dir: t.TempDir(), Brief: brief})
+		for _, e := range events {
+			if err := b.Add(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		files, _, err := b.Flush()
+		if err != nil || len(files) != 1 {
+			t.Fatalf("brief %v: %v, %v", brief, files, err)
+		}
+		read[i] = columns(t, files[0].Path)
+		for _, c := range codecs(t, files[0].Path) {
+			if brief != (c == pqformat.Snappy) {
+				t.Errorf("brief %v is written with %v", brief, c)
+			}
+		}
+	}
+	if len(read[1]) != len(events) || !reflect.DeepEqual(read[0], read[1]) {
+		t.Errorf("a brief file of %d rows differs", len(read[1]))
+	}
+}
+
+// codecs are those of a file's columns.
+func codecs(t *testing.T, name string) (all []pqformat.CompressionCodec) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range f.Metadata().RowGroups[0].Columns {
+		all = append(all, c.MetaData.Codec)
+	}
+	return all
+}
+
+// TestRowsGrow: the memory of rows is not copied over and over, and does not
+// end far above what it is given room for.
+func TestRowsGrow(t *testing.T) {
+	e := mix(4)[3]
+	r := rows{room: 1 << 20}
+	moves, last := 0, 0
+	for len(r.buf) < 900<<10 {
+		if err := r.add(e); err != nil {
+			t.Fatal(err)
+		}
+		if cap(r.buf) != last {
+			moves, last = moves+1, cap(r.buf)
+		}
+	}
+	if moves > 12 || last != 1<<20 {
+		t.Errorf("%d moves to %d bytes, want at most 12 to %d", moves, last, 1<<20)
+	}
+	want := bytes.Clone(r.raw(r.at[0]))
+	if err := r.add(e); err != nil || !bytes.Equal(r.raw(r.at[0]), want) {
+		t.Errorf("the first row changed: %v", err)
 	}
 }

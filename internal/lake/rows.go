@@ -24,8 +24,9 @@ const MaxRow = 128 << 20
 // A row is its present cells one after another, each the number of its column
 // and then 8 bytes of a number, or a length and that many bytes of text.
 type rows struct {
-	buf []byte
-	at  []rowAt
+	buf  []byte
+	at   []rowAt
+	room int // about how long buf gets in the end; 0: nobody knows
 }
 
 // rowAt is where a row is, with its time for sorting. The record's text is the
@@ -42,7 +43,7 @@ func (r *rows) add(e *event.Event) error {
 		return fmt.Errorf("record %x has %d bytes with its columns; at most %d are kept", e.ID, size, MaxRow)
 	}
 	from, ms := len(r.buf), e.Time.UnixMilli()
-	r.buf = slices.Grow(r.buf, size)
+	r.grow(size)
 	var id [2 * len(e.ID)]byte
 	hex.Encode(id[:], e.ID[:])
 	r.buf = appendText(r.buf, int(event.MessageID), id[:])
@@ -58,6 +59,20 @@ func (r *rows) add(e *event.Event) error {
 	}
 	r.end(from, ms, e.Raw)
 	return nil
+}
+
+// grow makes room for n bytes. It doubles, as append does not once a slice is
+// long: growing by quarters would copy what is kept three times more. Where the
+// next step would be the last but one it takes what is needed in the end.
+func (r *rows) grow(n int) {
+	if n <= cap(r.buf)-len(r.buf) {
+		return
+	}
+	to := max(len(r.buf)+n, 2*cap(r.buf))
+	if to > r.room/2 {
+		to = max(to, r.room)
+	}
+	r.buf = append(make([]byte, 0, to), r.buf...)
 }
 
 // end closes the row that began at from with the record's text.
@@ -76,6 +91,7 @@ func (r *rows) raw(row rowAt) []byte { return r.buf[row.raw:row.to] }
 // copy adds a row of o.
 func (r *rows) copy(o *rows, row rowAt) {
 	move := len(r.buf) - row.from
+	r.grow(row.to - row.from)
 	r.buf = append(r.buf, o.buf[row.from:row.to]...)
 	r.at = append(r.at, rowAt{row.ms, row.from + move, row.raw + move, row.to + move})
 }

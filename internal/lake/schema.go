@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
+	"github.com/parquet-go/parquet-go/compress"
 
 	"gatehouse/internal/event"
 )
@@ -90,7 +90,7 @@ const pageBytes = 1 << 20
 
 // writerOptions are those of every file. The dictionary of a column that turns
 // out to have many values is given up at a megabyte.
-func writerOptions(codec *zstd.Codec) []parquet.WriterOption {
+func writerOptions(codec compress.Codec) []parquet.WriterOption {
 	o := []parquet.WriterOption{
 		schema,
 		parquet.Compression(codec),

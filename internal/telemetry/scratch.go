@@ -39,7 +39,7 @@ func NewScratch(from map[string]string, has func(event.ID) (bool, error)) (*Scra
 		return nil, err
 	}
 	return &Scratch{
-		dir: dir, from: from, build: lake.NewBuilder(lake.BuilderOptions{Dir: dir}),
+		dir: dir, from: from, build: lake.NewBuilder(lake.BuilderOptions{Dir: dir, Brief: true}),
 		seen: map[event.ID]struct{}{}, has: has,
 	}, nil
 }
