@@ -37,6 +37,12 @@ func TestMain(m *testing.M) {
 func withServer(python string, run func() int) int {
 	cmd := exec.Command(python, "server.py")
 	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe() // the server ends when it does
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer in.Close()
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -8,6 +8,7 @@ import email.parser
 import email.policy
 import os
 import re
+import sys
 import tempfile
 import threading
 import urllib.parse
@@ -106,6 +107,15 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+
+
+def end_with_parent():
+    """Standard input ends when the tests do, killed or not."""
+    sys.stdin.read()
+    os._exit(0)
+
+
+threading.Thread(target=end_with_parent, daemon=True).start()
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 print(f"ready http://127.0.0.1:{server.server_port}", flush=True)
 server.serve_forever()
