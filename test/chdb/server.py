@@ -107,8 +107,6 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-
-
 def end_with_parent():
     """Standard input ends when the tests do, killed or not."""
     sys.stdin.read()
