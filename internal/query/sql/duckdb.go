@@ -267,7 +267,7 @@ func matcher(p *Printer, e *core.Expr, source string) (x, pre, re string, err er
 	if x, err = p.Value(e.Args[0]); err != nil {
 		return
 	}
-	if pre, err = contained(p, x, prefilter(e)); err != nil {
+	if pre, err = contained(p, x, p.prefilter(e)); err != nil {
 		return
 	}
 	re, err = p.d.Text(source)
@@ -277,7 +277,7 @@ func matcher(p *Printer, e *core.Expr, source string) (x, pre, re string, err er
 // duckMatch leaves the expression out where it stands for a few literals:
 // looking for each is several times faster.
 func duckMatch(p *Printer, e *core.Expr) (string, error) {
-	if lits := finite(e.Re.Source); len(lits) == 1 || len(lits) > 1 && e.Args[0].Op == core.Column {
+	if lits := finite(e.Re.Source); len(lits) == 1 || len(lits) > 1 && p.cheap(e.Args[0]) {
 		return duckAny(p, e.Args[0], lits)
 	}
 	x, pre, re, err := matcher(p, e, e.Re.Source)
@@ -309,12 +309,18 @@ func duckAny(p *Printer, arg *core.Expr, lits []string) (string, error) {
 
 // duckExtract tests before it extracts, since the engine's function gives "" for
 // no match too. The test is cheap beside the extraction (measured: no slower
-// than a nullif, and rows without a match skip the rest).
+// than a nullif, and rows without a match skip the rest). Where literals are
+// tested first and most that pass match, the first of all matches is taken
+// instead, which evaluates the expression once: there is none where nothing
+// matches.
 func duckExtract(p *Printer, e *core.Expr) (string, error) {
 	source, group := lone(e.Re.Source, e.N)
 	x, pre, re, err := matcher(p, e, source)
-	return "CASE WHEN " + pre + "regexp_matches(" + x + ", " + re + ") THEN regexp_extract(" + x + ", " + re + ", " +
-		strconv.FormatInt(group, 10) + ") END", err
+	n := strconv.FormatInt(group, 10)
+	if pre != "" && takesPart(source, int(group)) {
+		return "CASE WHEN " + strings.TrimSuffix(pre, " AND ") + " THEN regexp_extract_all(" + x + ", " + re + ", " + n + ")[1] END", err
+	}
+	return "CASE WHEN " + pre + "regexp_matches(" + x + ", " + re + ") THEN regexp_extract(" + x + ", " + re + ", " + n + ") END", err
 }
 
 func duckReplace(p *Printer, e *core.Expr) (string, error) {

@@ -141,11 +141,51 @@ func only(re *syntax.Regexp, n int) *syntax.Regexp {
 	return &c
 }
 
-// prefilter lists the literals worth testing before the expression. Only a
-// column is cheap enough to be named several times.
-func prefilter(e *core.Expr) []string {
-	if e.Args[0].Op != core.Column || e.Re == nil {
+// takesPart says that group n has a text in every match: it stands in no
+// alternative and in nothing that may be left out.
+func takesPart(source string, n int) bool {
+	re, err := syntax.Parse(source, syntax.Perl)
+	return err == nil && (n == 0 || always(re, n))
+}
+
+func always(re *syntax.Regexp, n int) bool {
+	switch re.Op {
+	case syntax.OpCapture:
+		return re.Cap == n || always(re.Sub[0], n)
+	case syntax.OpConcat:
+		return slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return always(sub, n) })
+	case syntax.OpPlus:
+		return always(re.Sub[0], n)
+	}
+	return false
+}
+
+// prefilter lists the literals worth testing before the expression.
+func (p *Printer) prefilter(e *core.Expr) []string {
+	if e.Re == nil || !p.cheap(e.Args[0]) {
 		return nil
 	}
 	return e.Re.All
+}
+
+// cheap says that x may be named several times. A column that some stage works
+// out is not: engines move conditions down to where that is done, and do it
+// there once for each time that the column is named.
+func (p *Printer) cheap(x *core.Expr) bool {
+	return x.Op == core.Column && !p.computed[x.Name]
+}
+
+// computed lists the names of columns that projections work out.
+func computed(nodes map[core.Plan]bool) map[string]bool {
+	names := map[string]bool{}
+	for n := range nodes {
+		if n, ok := n.(*core.Project); ok {
+			for _, c := range n.Out {
+				if c.Expr.Op != core.Column {
+					names[c.Name] = true
+				}
+			}
+		}
+	}
+	return names
 }

@@ -87,7 +87,8 @@ func ByName(name string) (*Dialect, error) {
 // by their names: the caller hands them to the engine beside the statement. A
 // plan with a Host node is refused, since no engine can run it.
 func Print(plan core.Plan, d *Dialect) (string, error) {
-	p := &Printer{d: d, standard: standard, shared: sharedNodes(plan), names: map[core.Plan]string{}, inline: map[string]*core.Inline{}}
+	shared := sharedNodes(plan)
+	p := &Printer{d: d, standard: standard, shared: shared, computed: computed(shared), names: map[core.Plan]string{}, inline: map[string]*core.Inline{}}
 	sel, err := p.plan(plan)
 	if err != nil {
 		return "", fmt.Errorf("print SQL for %s: %w", d.Name, err)
@@ -112,6 +113,7 @@ type Printer struct {
 	d        *Dialect
 	standard map[core.Op]Prim     // the package's own rows, held here since they use the printer
 	shared   map[core.Plan]bool   // read by more than one node
+	computed map[string]bool      // columns that are dear to name twice, see re.go
 	names    map[core.Plan]string // shared nodes already printed, by name
 	inline   map[string]*core.Inline
 	ctes     []string

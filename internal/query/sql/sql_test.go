@@ -72,6 +72,10 @@ func plans() map[string]core.Plan {
 		"regex": &core.Filter{In: scan("_raw", "eventName"), Cond: core.Do(core.And,
 			match(raw, re(`training data|model|prompts?`)), match(raw, re(`aws\,bedrock`)), match(raw, re(`(?i)delete`)), match(raw, re(`lit.*eral`, "lit", "eral")),
 			match(core.Do(core.Lower, raw), re(`a|b`)))},
+		"regex_computed": &core.Filter{Cond: match(core.C("user", core.Text), re(`model|prompts`)), In: &core.Project{In: scan("_raw", "eventName"), Out: []core.Named{
+			{Name: "eventName", Expr: name},
+			{Name: "user", Expr: &core.Expr{Op: core.ExtractRe, Type: core.Text, Args: []*core.Expr{raw}, Re: re(`<input>(.*)</input>`, "<input>", "</input>"), N: 1}},
+			{Name: "some", Expr: &core.Expr{Op: core.ExtractRe, Type: core.Text, Args: []*core.Expr{raw}, Re: re(`key(=\w+)?`, "key"), N: 1}}}}},
 		"arithmetic": &core.Project{In: scan("pid"), Out: []core.Named{{Name: "r", Expr: ratio}}},
 		"aggregate": &core.Filter{In: &core.Aggregate{In: denied, By: []core.Named{{Name: "eventName", Expr: name}},
 			Aggs: []core.Agg{{Name: "c", Fn: core.CountAll, If: eq(name, "y")}, {Name: "v", Fn: core.Values, Arg: name, Param: 100, If: eq(name, "y")}}},
