@@ -28,6 +28,7 @@ import (
 // Telemetry is the part of a result.
 type Telemetry struct {
 	DuckDB  string   `json:"duckdb"`
+	Click   string   `json:"clickhouse"`
 	Made    []Made   `json:"made"`
 	Ingest  []Ingest `json:"ingest"`
 	Disk    []Disk   `json:"disk"`

@@ -26,9 +26,16 @@ func (t Telemetry) report(w *strings.Builder) {
 	for _, m := range t.Made {
 		fmt.Fprintf(w, "%d records of %s, %d MB. ", m.Unique, m.Strand, m.Bytes/1e6)
 	}
-	w.WriteString("\n\n| hunt | rows | s CPU | by hand | ratio | goal | errors |\n|---|---|---|---|---|---|---|\n")
+	w.WriteString("\n\n| hunt | rows | s CPU | by hand | ratio | goal | ClickHouse | ratio (goal ≤ 2) | errors |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, h := range t.Hunts {
-		fmt.Fprintf(w, "| %s | %d | %.3f | %.3f | %.2f | ≤ %.1f | %d |\n", h.Name, h.Rows, h.CPU, h.Peer, h.Ratio(), h.Goal, h.Errors)
+		click, ratio := "", ""
+		if h.Click > 0 {
+			click, ratio = fmt.Sprintf("%.2f", h.Click), fmt.Sprintf("%.2f", h.CPU/h.Click)
+		}
+		fmt.Fprintf(w, "| %s | %d | %.3f | %.3f | %.2f | ≤ %.1f | %s | %s | %d |\n", h.Name, h.Rows, h.CPU, h.Peer, h.Ratio(), h.Goal, click, ratio, h.Errors)
+	}
+	if t.Click != "" {
+		fmt.Fprintf(w, "\nClickHouse %s has the rows in a table of its own, ordered by time.\n", t.Click)
 	}
 	if t.Skipped != "" {
 		fmt.Fprintf(w, "\nNot measured: %s.\n", t.Skipped)
