@@ -28,7 +28,7 @@ import (
 type huntFlags struct {
 	when            timeRange
 	strand, bodies  string
-	engine          string
+	engine, dsn     string
 	keyFile, config string
 	explain, chart  bool
 	sql             bool
@@ -43,17 +43,21 @@ func (h *huntFlags) flags(p *program, c *cobra.Command) *cobra.Command {
 	f.StringVar(&h.bodies, "bodies", "", "folder of the bodies that invocation records refer to, a folder a bucket")
 	f.StringVar(&h.keyFile, "key-file", "", "key file of sealed bodies, as record.key_file of the configuration")
 	f.StringVar(&h.config, "config", "", "configuration file: address databases")
+	f.StringVar(&h.engine, "engine", "duckdb", "what runs the query: duckdb, here, or clickhouse, on the server of --dsn")
+	f.StringVar(&h.dsn, "dsn", "", "address of ClickHouse, http(s)://user@host:port/database?password=FILE&table=events")
 	f.BoolVar(&h.explain, "explain", false, "show what the query does, and do not run it")
 	f.BoolVar(&h.chart, "chart", false, "draw the result as bars")
 	f.IntVar(&h.memory, "memory", 768, "memory that the query may take, in MiB")
 	f.IntVar(&h.maxRows, "max-rows", 100_000, "rows that the result may have")
 	f.DurationVar(&h.timeout, "timeout", 10*time.Minute, "time that the query may take")
 	c.RegisterFlagCompletionFunc("strand", cobra.FixedCompletions(strands(), cobra.ShellCompDirectiveNoFileComp))
+	c.RegisterFlagCompletionFunc("engine", cobra.FixedCompletions([]string{"duckdb", "clickhouse"}, cobra.ShellCompDirectiveNoFileComp))
 	c.MarkFlagDirname("data")
 	c.MarkFlagDirname("bodies")
 	c.MarkFlagFilename("key-file")
 	c.MarkFlagFilename("config", "yaml", "yml")
 	exclusive(c, "chart", "format")
+	exclusive(c, "chart", "json")
 	exclusive(c, "chart", "explain")
 	return c
 }
@@ -125,6 +129,9 @@ func (p *program) hunt(ctx context.Context, h huntFlags, text string, paths []st
 	if err != nil {
 		return err
 	}
+	if err := h.checkEngine(paths); err != nil {
+		return err
+	}
 	o, err := p.fieldOptions(h, paths, from, to)
 	if err != nil {
 		return err
@@ -144,12 +151,12 @@ func (p *program) hunt(ctx context.Context, h huntFlags, text string, paths []st
 	}
 	defer field.Close()
 	p.tellField(field, len(paths) > 0)
-	engine, err := app.OpenEngine(app.EngineOptions{Kind: h.engine, Temp: os.TempDir()})
+	engine, err := app.OpenEngine(app.EngineOptions{Kind: h.engine, DSN: h.dsn, Temp: os.TempDir()})
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	job := query.Job{Files: field.Files(), Budget: lake.Budget{
+	job := query.Job{Files: field.Files(), From: from, To: to, Budget: lake.Budget{
 		Memory: int64(h.memory) << 20, Time: h.timeout, Rows: int64(h.maxRows),
 	}}
 	if h.sql {
@@ -177,6 +184,21 @@ func (p *program) hunt(ctx context.Context, h huntFlags, text string, paths []st
 	return p.runPlan(ctx, h, engine, res, job)
 }
 
+// checkEngine refuses what cannot be asked of an engine.
+func (h *huntFlags) checkEngine(paths []string) error {
+	switch {
+	case h.engine != "duckdb" && h.engine != "clickhouse":
+		return usagef("--engine: write duckdb or clickhouse")
+	case h.engine == "duckdb" && h.dsn != "":
+		return usagef("--dsn is for --engine clickhouse")
+	case h.engine == "clickhouse" && h.dsn == "":
+		return usagef("--engine clickhouse needs --dsn, such as http://localhost:8123/default?table=events")
+	case h.engine == "clickhouse" && len(paths) > 0:
+		return usagef("files are read here: leave out --engine, or PATH")
+	}
+	return nil
+}
+
 // span is the time that is asked of.
 func (h *huntFlags) span(p *program, files bool) (from, to time.Time, err error) {
 	now := time.Now()
@@ -191,7 +213,7 @@ func (h *huntFlags) span(p *program, files bool) (from, to time.Time, err error)
 }
 
 func (p *program) fieldOptions(h huntFlags, paths []string, from, to time.Time) (o app.FieldOptions, err error) {
-	o = app.FieldOptions{Paths: paths, Stdin: p.stdin, Dir: p.data, From: from, To: to, Bodies: h.bodies, Problem: p.tellProblem()}
+	o = app.FieldOptions{Elsewhere: h.engine == "clickhouse", Paths: paths, Stdin: p.stdin, Dir: p.data, From: from, To: to, Bodies: h.bodies, Problem: p.tellProblem()}
 	if o.Strand, err = app.ParseStrand(h.strand); err != nil {
 		return o, usagef("--strand: %v", err)
 	}
@@ -208,7 +230,7 @@ func (p *program) fieldOptions(h huntFlags, paths []string, from, to time.Time) 
 	if err := named(paths); err != nil {
 		return o, err
 	}
-	if len(paths) == 0 {
+	if len(paths) == 0 && !o.Elsewhere {
 		if _, err := os.Stat(p.data); err != nil {
 			return o, usagef("%s: no data directory: name files to read, or --data", p.data)
 		}
@@ -250,10 +272,11 @@ func (p *program) tellProblem() func(event.Problem) {
 
 // tellField says what was read.
 func (p *program) tellField(f *app.Field, files bool) {
-	var problems, duplicates int64
+	var problems, duplicates, skipped int64
 	for _, s := range f.Stats {
 		problems += s.Problems
 		duplicates += s.Duplicates
+		skipped += s.Skipped
 	}
 	for _, d := range f.Damaged {
 		fmt.Fprintf(p.stderr, "gatehouse: %s is damaged and left out: %s\n", clean(d.File.Path), clean(d.Reason))
@@ -264,6 +287,9 @@ func (p *program) tellField(f *app.Field, files bool) {
 	line := fmt.Sprintf("%d records", f.Rows())
 	if duplicates > 0 {
 		line += fmt.Sprintf(", %d duplicates", duplicates)
+	}
+	if skipped > 0 {
+		line += fmt.Sprintf(", %d skipped that are known and of no interest", skipped)
 	}
 	if problems > 0 {
 		line += fmt.Sprintf(", %d that could not be read", problems)
@@ -306,11 +332,14 @@ func (p *program) result(h huntFlags, r *query.Rows, names []string) error {
 	zone, _ := time.LoadLocation(h.when.tz)
 	out := shown(r, names)
 	out.zone = zone
+	show := p.printRows
 	if h.chart {
-		_, err := p.printChart(out)
-		return err
+		show = p.printChart
 	}
-	_, err := p.printRows(out)
+	n, err := show(out)
+	if n == 0 && err == nil {
+		fmt.Fprintln(p.stderr, "gatehouse: no rows")
+	}
 	return err
 }
 

@@ -33,7 +33,8 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop)   // a second signal ends the process at once
+	signal.Ignore(syscall.SIGPIPE) // a reader that is gone is an error of a write, so that we clean up
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -157,7 +158,7 @@ func exitCode(err error) int {
 		query  *mistakes
 	)
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, syscall.EPIPE):
 		return exitFine
 	case errors.Is(err, errFound):
 		return exitFound
@@ -175,7 +176,7 @@ func report(w io.Writer, err error) {
 	var list config.Errors
 	var query *mistakes
 	switch {
-	case errors.Is(err, errFound):
+	case errors.Is(err, errFound), errors.Is(err, syscall.EPIPE): // nothing was wrong with the work
 	case errors.As(err, &query):
 		fmt.Fprintln(w, stripped(strings.TrimRight(query.Error(), "\n")))
 	case errors.As(err, &list):

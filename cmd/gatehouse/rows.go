@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -193,7 +194,7 @@ func (t *tableRows) begin() {
 	head := make([]string, len(t.cols))
 	t.wide = make([]int, len(t.cols))
 	for i, c := range t.cols {
-		head[i] = strings.ToUpper(clean(c.Name))
+		head[i] = clean(c.Name)
 	}
 	for _, cells := range append([][]string{head}, t.held...) {
 		for i, c := range cells {
@@ -227,7 +228,7 @@ func (t *tableRows) write(cells []string) {
 }
 
 func (t *tableRows) cell(name string, v any) string {
-	if ms, ok := v.(int64); ok && isTime(name) {
+	if ms, ok := v.(int64); ok && isTime(name, ms) {
 		return time.UnixMilli(ms).In(t.zone).Format("2006-01-02 15:04:05.999Z07:00")
 	}
 	var lines []string
@@ -244,13 +245,14 @@ func (t *tableRows) cell(name string, v any) string {
 	return strings.Join(lines, "\n")
 }
 
-// isTime tells of the columns that hold moments in ms.
-func isTime(name string) bool {
-	switch strings.ToLower(name) {
-	case "_messagetime", "_receipttime", "_timeslice", "_timeslice_end", "_start_time", "_end_time":
-		return true
-	}
-	return false
+// isTime tells of a number that is a moment in ms: of this century, in a column
+// whose name says so.
+func isTime(name string, ms int64) bool {
+	const from, to = 978_307_200_000, 4_102_444_800_000 // 2001, 2100
+	name = strings.ToLower(name)
+	return ms >= from && ms < to && slices.ContainsFunc([]string{"time", "first", "last", "since", "until"}, func(word string) bool {
+		return strings.Contains(name, word)
+	})
 }
 
 // cellText is a value as text: numbers without a needless point, lists a line each.

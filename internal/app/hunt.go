@@ -42,9 +42,12 @@ type FieldOptions struct {
 	Dir      string // data directory
 	Strand   event.Strand
 	From, To time.Time
-	Bodies   string // folder of bodies that records refer to
-	Config   *config.Config
-	Keys     *seal.Keys // open sealed bodies of the gateway's calls
+	// Elsewhere: an engine on another machine is asked, which has the sealed
+	// events, or a copy. Nothing is read here but the names of fields.
+	Elsewhere bool
+	Bodies    string // folder of bodies that records refer to
+	Config    *config.Config
+	Keys      *seal.Keys // open sealed bodies of the gateway's calls
 	// Problem is told of each record that cannot be read. May be nil.
 	Problem func(event.Problem)
 	Read    *atomic.Int64 // bytes read so far, for whoever waits; may be nil
@@ -61,6 +64,9 @@ func OpenField(ctx context.Context, o FieldOptions) (_ *Field, err error) {
 	var sources []arrive.Source
 	var cursors map[string]string
 	var has func(event.ID) (bool, error)
+	if o.Elsewhere {
+		return elsewhere(o)
+	}
 	if len(o.Paths) > 0 {
 		sources = []arrive.Source{arrive.NewFiles(arrive.FilesOptions{Paths: o.Paths, Stdin: o.Stdin, Strand: o.Strand})}
 	} else {
@@ -77,6 +83,7 @@ func OpenField(ctx context.Context, o FieldOptions) (_ *Field, err error) {
 		has = ids.Has
 		sources = []arrive.Source{
 			arrive.NewCalls(arrive.CallsOptions{Dir: filepath.Join(o.Dir, callsDir), Keys: o.Keys}),
+			newRefusals(arrive.CallsOptions{Dir: filepath.Join(o.Dir, strangersDir)}),
 			arrive.NewTail(nil, filepath.Join(o.Dir, intakeDir)),
 		}
 	}
@@ -85,6 +92,20 @@ func OpenField(ctx context.Context, o FieldOptions) (_ *Field, err error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// elsewhere is the lake of a data directory as far as it is sealed. Without one
+// every field may be there.
+func elsewhere(o FieldOptions) (*Field, error) {
+	s, err := lake.Load(filepath.Join(o.Dir, lakeDir))
+	if err != nil {
+		return nil, err
+	}
+	files := s.Files(nil, o.From, o.To)
+	if len(files) == 0 {
+		s.Catalogue = &lake.Catalogue{Overflow: true}
+	}
+	return &Field{files: files, catalogue: s.Catalogue}, nil
 }
 
 // read runs the event path into a scratch.

@@ -18,6 +18,7 @@ import (
 	"gatehouse/internal/query"
 	"gatehouse/internal/query/op"
 	"gatehouse/internal/query/syntax"
+	"gatehouse/internal/secretfile"
 	"gatehouse/internal/telemetry/arrive"
 )
 
@@ -27,6 +28,13 @@ const ChildArg = "query-engine"
 // openHunts makes the engine that a server asks: children, so that no query can
 // take the gate down.
 func openHunts(c *config.Config) (lake.Engine, error) {
+	if c.Hunt.Engine == "clickhouse" {
+		dsn, err := secretfile.Line(c.Hunt.DSNFile)
+		if err != nil {
+			return nil, fmt.Errorf("hunt.dsn_file: %w", err)
+		}
+		return OpenEngine(EngineOptions{Kind: "clickhouse", DSN: dsn})
+	}
 	return duck.OpenChildren(duck.ChildOptions{
 		Options: duck.Options{Temp: os.TempDir()}, Args: []string{ChildArg}, Most: c.Hunt.AtOnce,
 	})
@@ -51,12 +59,13 @@ func (d *Data) Hunt(ctx context.Context, q admin.HuntQuery, each func(*admin.Hun
 	if err != nil {
 		return err
 	}
-	field, err := OpenField(ctx, FieldOptions{Dir: d.dir, From: q.From, To: q.To, Config: c, Keys: bodies.Keys, Log: d.log})
+	o := FieldOptions{Dir: d.dir, From: q.From, To: q.To, Config: c, Keys: bodies.Keys, Log: d.log, Elsewhere: c.Hunt.Engine == "clickhouse"}
+	field, err := OpenField(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer field.Close()
-	job := query.Job{Files: field.Files(), Budget: budget}
+	job := query.Job{Files: field.Files(), From: q.From, To: q.To, Budget: budget}
 	rows, names, err := d.ask(ctx, q, zone, field, job, each)
 	if err != nil {
 		return huntError(q.Query, err)

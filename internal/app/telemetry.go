@@ -151,7 +151,7 @@ func (s *server) startEvents() error {
 	if err != nil {
 		return err
 	}
-	sources := append([]arrive.Source{ev.intake, arrive.NewCalls(calls)}, more...)
+	sources := append([]arrive.Source{ev.intake, arrive.NewCalls(calls), s.data.strangersSource()}, more...)
 	ctx, stop := context.WithCancel(context.Background())
 	ev.stop = stop
 	ev.ended.Go(func() { ev.failed = ev.path.Run(ctx, false, sources...) })
@@ -260,6 +260,22 @@ func (s *server) withIngest(h http.Handler) http.Handler {
 	mux.Handle("/", h)
 	mux.Handle("POST /ingest/{strand}", push)
 	return mux
+}
+
+// refusals is the source of those who proved nothing, whose refusals have a
+// journal of their own.
+type refusals struct{ *arrive.Calls }
+
+// Name implements [arrive.Source].
+func (refusals) Name() string { return "strangers" }
+
+func newRefusals(o arrive.CallsOptions) arrive.Source { return refusals{arrive.NewCalls(o)} }
+
+func (d *Data) strangersSource() arrive.Source {
+	return newRefusals(arrive.CallsOptions{
+		Dir: filepath.Join(d.dir, strangersDir), Follow: true,
+		Durable: func() uint64 { return d.strangers.Stats().Seq },
+	})
 }
 
 // callsOptions say how the gateway's journal is read while it is written.

@@ -162,3 +162,20 @@ func TestHuntErrors(t *testing.T) {
 		t.Errorf("a zone that is none: %v", err)
 	}
 }
+
+// Those who prove nothing are found too.
+func TestStrangersAreHunted(t *testing.T) {
+	g := startGate(t)
+	collecting(t, g)
+	defer g.server.closeEvents()
+	resp, err := g.send("no-such-key", "converse", "hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	g.settled(t)
+	g.sealed(t, 1)
+	if got, want := g.asked(t, `_strand=gateway | count by outcome, errorCode`), "[\"refused\" \"AccessDeniedException\" 1]\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

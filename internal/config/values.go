@@ -50,12 +50,19 @@ func ParseDuration(s string) (time.Duration, error) {
 	}
 	var total time.Duration
 	rest := s
-	if n, after, ok := strings.Cut(s, "d"); ok {
+	for _, unit := range []struct {
+		letter string
+		days   uint64
+	}{{"w", 7}, {"d", 1}} {
+		n, after, ok := strings.Cut(rest, unit.letter)
+		if !ok {
+			continue
+		}
 		d, err := strconv.ParseUint(n, 10, 32)
 		if err != nil || d > 36500 {
 			return 0, bad
 		}
-		total, rest = time.Duration(d)*24*time.Hour, after
+		total, rest = total+time.Duration(d*unit.days)*24*time.Hour, after
 	}
 	if rest != "" || total == 0 && rest == s {
 		v, err := time.ParseDuration(rest)

@@ -27,10 +27,13 @@ type Engine interface {
 
 // A Request is one statement and what it may see and spend.
 type Request struct {
-	SQL    string
-	Files  []string // Parquet files behind the table "events": paths, or s3:// addresses
-	Temps  []Temp   // further tables, by name
-	Budget Budget
+	SQL   string
+	Files []string // Parquet files behind the table "events": paths, or s3:// addresses
+	Temps []Temp   // further tables, by name
+	// From and To bound what "events" shows, by its time, To exclusive; zero is
+	// open. Printed plans say it themselves; statements of users do not.
+	From, To time.Time
+	Budget   Budget
 	// Progress is called now and then with the fraction done, 0 to 1, or less
 	// than 0 when the engine cannot tell. It may be nil.
 	Progress func(float64)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gatehouse/internal/awslog"
+	"gatehouse/internal/call"
 )
 
 // A call as hunts and rules read it is the invocation log's record where that
@@ -93,6 +94,21 @@ func (r *Record) Telemetry(o RenderOptions) any {
 	return otherCall{unlogged{awslog.Time{Time: r.Time}, r.Account, r.requestID(), r.ModelAsked, code}, rest}
 }
 
+// blockedBy is the rule of the guard that ended an admitted call.
+func (r *Record) blockedBy() string {
+	if r.Result.Outcome != call.Blocked {
+		return ""
+	}
+	for _, notes := range [][]Note{r.Notes, r.Result.Notes} {
+		for _, n := range notes {
+			if n.Action == "block" && !n.Observe {
+				return n.Name
+			}
+		}
+	}
+	return ""
+}
+
 func (r *Record) gateway() gatewayPart {
 	p := &r.Principal
 	g := gatewayPart{
@@ -107,6 +123,7 @@ func (r *Record) gateway() gatewayPart {
 		}
 		return g
 	}
+	g.RefusedBy = r.blockedBy()
 	g.Outcome, g.Status, g.Cost = string(r.Result.Outcome), r.Result.Status, r.Result.Cost
 	g.LatencyMS, g.FirstByteMS = r.Result.Latency/1e6, r.Result.FirstByte/1e6
 	g.Notes = append(g.Notes[:len(g.Notes):len(g.Notes)], r.Result.Notes...)

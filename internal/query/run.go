@@ -20,6 +20,7 @@ import (
 type Job struct {
 	Plan     core.Plan
 	Files    []string
+	From, To time.Time // of SQL: what a statement may see; a plan says it itself
 	Budget   lake.Budget
 	Progress func(float64)
 }
@@ -53,7 +54,7 @@ func Run(ctx context.Context, e lake.Engine, j Job) (*Rows, error) {
 
 // SQL runs a statement of the user's own.
 func SQL(ctx context.Context, e lake.Engine, statement string, j Job) (*Rows, error) {
-	in, err := e.Query(ctx, lake.Request{SQL: statement, Files: j.Files, Budget: j.Budget.WithDefaults(), Progress: j.Progress})
+	in, err := e.Query(ctx, lake.Request{SQL: statement, Files: j.Files, From: j.From, To: j.To, Budget: j.Budget.WithDefaults(), Progress: j.Progress})
 	if err != nil {
 		return nil, err
 	}

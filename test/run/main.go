@@ -37,6 +37,7 @@ var stages = []stage{
 	{"newman", "the Postman collection of the chat API", newman},
 	{"crash", "kill -9 under load", crash},
 	{"redis", "the shared limit store against a real server", redis},
+	{"chdb", "hunts and every primitive on ClickHouse's own engine", chdb},
 	{"bench", "the benchmark, for a few calls only", bench},
 }
 

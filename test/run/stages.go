@@ -19,7 +19,7 @@ const staticcheck = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
 
 // whole are the packages that test the built program and have stages of their
 // own.
-var whole = []string{"gatehouse/test/clients", "gatehouse/test/crash"}
+var whole = []string{"gatehouse/test/clients", "gatehouse/test/crash", "gatehouse/test/chdb"}
 
 // goClient is the Go program of the client matrix, a module of its own.
 const goClient = "test/clients/go"
@@ -270,6 +270,14 @@ func redis(r *runner, t *tally) error {
 // whole runs a package that tests the built program, or needs another.
 func (r *runner) whole(t *tally, env, pkg string, args ...string) error {
 	return r.goTest(t, []string{env}, append(append([]string{"-count=1", "-timeout=20m"}, args...), pkg)...)
+}
+
+func chdb(r *runner, t *tally) error {
+	if why := r.missing["chdb"]; why != "" {
+		t.skip("chdb", why)
+		return nil
+	}
+	return r.whole(t, "GATEHOUSE_CHDB="+filepath.Join(".venv", "bin", "python"), "./"+chdbDir)
 }
 
 func bench(r *runner, t *tally) error {

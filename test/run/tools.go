@@ -23,6 +23,7 @@ type tool struct {
 var toolTable = []tool{
 	{"node", onPath("node", "npm"), []string{"nodejs", "npm"}, (*runner).npm},
 	{"python", (*runner).pythonVenv, []string{"python3", "python3-venv"}, (*runner).pip},
+	{"chdb", (*runner).pythonVenv, []string{"python3", "python3-venv"}, (*runner).chdb},
 	{"curl", onPath("curl"), []string{"curl"}, nil},
 	{"nginx", onPath("nginx"), []string{"nginx-light"}, nil},
 	{"redis-server", onPath("redis-server"), []string{"redis-server"}, nil},
@@ -92,6 +93,7 @@ func (r *runner) apt(packages []string, why error) error {
 const (
 	jsDir     = "test/clients/js"
 	pythonDir = "test/clients/python"
+	chdbDir   = "test/chdb"
 )
 
 func (r *runner) npm() error {
@@ -107,14 +109,21 @@ func (r *runner) pythonVenv() error {
 	return nil
 }
 
-func (r *runner) pip() error {
-	venv := filepath.Join(pythonDir, ".venv")
-	return r.once(filepath.Join(pythonDir, "requirements.txt"), venv, func() error {
+func (r *runner) pip() error { return r.venv(pythonDir) }
+
+// chdb is ClickHouse's engine, half a gigabyte of it, and nothing that it asks
+// for beside: it needs none of that here.
+func (r *runner) chdb() error { return r.venv(chdbDir, "--no-deps") }
+
+// venv makes the Python of a folder from its lock file.
+func (r *runner) venv(dir string, args ...string) error {
+	venv, lock := filepath.Join(dir, ".venv"), filepath.Join(dir, "requirements.txt")
+	return r.once(lock, venv, func() error {
 		if err := r.command(".", "python3", "-m", "venv", "--clear", venv); err != nil {
 			return err
 		}
-		return r.command(".", filepath.Join(venv, "bin", "pip"), "install", "-q", "--disable-pip-version-check",
-			"--require-hashes", "-r", filepath.Join(pythonDir, "requirements.txt"))
+		return r.command(".", filepath.Join(venv, "bin", "pip"), append([]string{"install", "-q", "--disable-pip-version-check",
+			"--require-hashes", "-r", lock}, args...)...)
 	})
 }
 

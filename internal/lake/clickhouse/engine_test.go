@@ -88,6 +88,18 @@ func TestSources(t *testing.T) {
 	}
 }
 
+// A statement sees the request's time alone.
+func TestTimes(t *testing.T) {
+	e, err := Open(Options{DSN: "http://h/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := e.statement(lake.Request{SQL: "SELECT 1", From: time.UnixMilli(5), To: time.UnixMilli(9)})
+	if err != nil || !strings.Contains(got, `WHERE "_messagetime" >= 5 AND "_messagetime" < 9)`) {
+		t.Errorf("got %s, %v", got, err)
+	}
+}
+
 func TestTemps(t *testing.T) {
 	f, e := serve(t, "", answer{body: head("String")})
 	temp := lake.Temp{Name: `li"st`, Columns: []lake.Col{{Name: "a", Kind: event.Int}, {Name: "b", Kind: event.Text}, {Name: "c", Kind: event.Float}, {Name: "l", Kind: event.Text, List: true}},

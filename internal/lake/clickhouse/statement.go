@@ -32,7 +32,7 @@ func (e *Engine) statement(r lake.Request) (string, error) {
 		return "", fmt.Errorf("%w: %w", lake.ErrEngine, err)
 	}
 	var b strings.Builder
-	b.WriteString(`WITH "events" AS (` + events + ")")
+	b.WriteString(`WITH "events" AS (` + within(events, r) + ")")
 	for i, t := range r.Temps {
 		if strings.EqualFold(t.Name, "events") {
 			return "", fmt.Errorf("%w: a table of the request is called events", lake.ErrEngine)
@@ -41,6 +41,22 @@ func (e *Engine) statement(r lake.Request) (string, error) {
 	}
 	fmt.Fprintf(&b, "\nSELECT toUInt8(%d), * FROM (\n%s\n) LIMIT %d", mark, strings.TrimRight(r.SQL, "; \t\r\n"), r.Budget.Rows+1)
 	return b.String(), nil
+}
+
+// within keeps the events within the bounds of the request's time.
+func within(events string, r lake.Request) string {
+	at := ident(event.MessageTime.String())
+	var bounds []string
+	if !r.From.IsZero() {
+		bounds = append(bounds, fmt.Sprintf("%s >= %d", at, r.From.UnixMilli()))
+	}
+	if !r.To.IsZero() {
+		bounds = append(bounds, fmt.Sprintf("%s < %d", at, r.To.UnixMilli()))
+	}
+	if len(bounds) == 0 {
+		return events
+	}
+	return "SELECT * FROM (" + events + ") WHERE " + strings.Join(bounds, " AND ")
 }
 
 // columns lists name and type of each column of "events".

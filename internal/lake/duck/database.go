@@ -124,10 +124,26 @@ var sqlTypes = map[event.Kind]string{event.None: "VARCHAR", event.Text: "VARCHAR
 // rawColumn is the record's own text, which stands beside the table of fields.
 const rawColumn = "_raw"
 
+// between is the condition that keeps events within the bounds of a request.
+func between(r lake.Request) string {
+	var bounds []string
+	if !r.From.IsZero() {
+		bounds = append(bounds, fmt.Sprintf("%s >= %d", ident(event.MessageTime.String()), r.From.UnixMilli()))
+	}
+	if !r.To.IsZero() {
+		bounds = append(bounds, fmt.Sprintf("%s < %d", ident(event.MessageTime.String()), r.To.UnixMilli()))
+	}
+	if len(bounds) == 0 || len(r.Files) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(bounds, " AND ")
+}
+
 // createEvents makes the view that statements know as the table of events. Files
 // of another release may lack columns or have them of another type: those are
 // null, or cast.
-func (d *database) createEvents(files []string) error {
+func (d *database) createEvents(r lake.Request) error {
+	files := r.Files
 	have, err := d.describe(files)
 	if err != nil {
 		return err
@@ -152,7 +168,7 @@ func (d *database) createEvents(files []string) error {
 	if len(files) > 0 {
 		from = " FROM read_parquet(" + list(files) + ", union_by_name = true)"
 	}
-	return d.exec("CREATE VIEW events AS SELECT " + strings.Join(items, ", ") + from)
+	return d.exec("CREATE VIEW events AS SELECT " + strings.Join(items, ", ") + from + between(r))
 }
 
 // describe gives the types of the columns that the files have, by lower-case

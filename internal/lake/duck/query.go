@@ -51,7 +51,7 @@ func (q *query) start(o Options) error {
 	q.watch.Go(q.interrupt)
 	for _, step := range []func() error{
 		func() error { return ours(q.d.shut(q.r.Files, q.r.Budget)) },
-		func() error { return ours(q.d.createEvents(q.r.Files)) },
+		func() error { return ours(q.d.createEvents(q.r)) },
 		func() error { return ours(q.d.createTemps(q.r.Temps)) },
 		q.prepare,
 		q.execute,

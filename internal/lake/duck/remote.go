@@ -65,7 +65,7 @@ func (r *remote) first() error {
 }
 
 func (r *remote) ask() error {
-	q := question{Options: Options{Temp: r.ch.temp, MaxTemp: r.c.o.MaxTemp, Threads: r.c.o.Threads}, SQL: r.r.SQL, Files: r.r.Files, Budget: r.r.Budget}
+	q := question{Options: Options{Temp: r.ch.temp, MaxTemp: r.c.o.MaxTemp, Threads: r.c.o.Threads}, SQL: r.r.SQL, Files: r.r.Files, Budget: r.r.Budget, From: r.r.From, To: r.r.To}
 	for _, t := range r.r.Temps {
 		q.Temps = append(q.Temps, lake.Temp{Name: t.Name, Columns: t.Columns})
 	}

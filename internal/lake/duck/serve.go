@@ -169,7 +169,7 @@ func (s *server) run(q asked) error {
 	if err != nil {
 		return err
 	}
-	rows, err := e.Query(q.ctx, lake.Request{SQL: q.SQL, Files: q.Files, Temps: q.Temps, Budget: q.Budget, Progress: s.progress})
+	rows, err := e.Query(q.ctx, lake.Request{SQL: q.SQL, Files: q.Files, Temps: q.Temps, Budget: q.Budget, From: q.From, To: q.To, Progress: s.progress})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"time"
 
 	"gatehouse/internal/event"
 	"gatehouse/internal/lake"
@@ -40,6 +41,8 @@ type question struct {
 	Files   []string
 	Temps   []lake.Temp
 	Budget  lake.Budget
+	From    time.Time
+	To      time.Time
 }
 
 // ending is how a query ended: well, when all is empty.
