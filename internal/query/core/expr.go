@@ -99,7 +99,7 @@ const (
 	// Leaves.
 	Const    Op = iota // of Type, from S, N or F; Null type: null
 	Column             // Name
-	JSONGet            // (Text doc) Path: text of the value there; null when absent, JSON null, or doc is no JSON. Objects and arrays as JSON text without spaces, integers as written, true and false. Of two equal keys the first. A number with a fraction or exponent is as written or in any spelling that reads back as the same Float: back ends differ there. As Type: Int and Float only where the catalogue has seen nothing else.
+	JSONGet            // (Text doc) Path: text of the value there; null when absent, JSON null, or doc is no JSON. Objects and arrays as JSON text without spaces, integers as written, true and false. Of two equal keys the first. Half a surrogate pair is U+FFFD, or the doc is no JSON: back ends differ, and parse leaves none in a record. A number with a fraction or exponent is as written or in any spelling that reads back as the same Float: back ends differ there. As Type: Int and Float only where the catalogue has seen nothing else.
 	JSONFold           // (Text doc) S: the value at the dotted name whatever its case; exact first. Closures only.
 
 	// Null and choice.
@@ -135,7 +135,7 @@ const (
 	Mul  // (a, b)
 	Div  // (a, b): by zero null
 	Mod  // (a, b): sign of a; by zero null
-	Math // S names it: abs ceil floor sqrt cbrt exp expm1 log log10 log1p sin cos tan asin acos atan sinh cosh tanh (x); pow atan2 hypot min max (x, y); round (x, digits), half away from zero, digits cut to a whole number. log is the natural one
+	Math // S names it: abs ceil floor sqrt cbrt exp expm1 log log10 log1p sin cos tan asin acos atan sinh cosh tanh (x); pow atan2 hypot min max (x, y); round (x, digits), half away from zero, digits cut to a whole number; more digits than x has leave it, and -400 make it 0. hypot is finite where its result is. log is the natural one
 
 	// Text. Positions and lengths count code points.
 	Length    // (Text) Int
@@ -152,7 +152,7 @@ const (
 	MatchRe   // P (Text s) Re: anywhere in s
 	ExtractRe // (Text s) Re, N group: of the first match; null without a match; a group that took no part is ""
 	ReplaceRe // (Text s) Re, Rep: all matches, left to right
-	FindAllRe // (Text s) Re, N group: List of that group in every match, "" where it took no part; [] without a match
+	FindAllRe // (Text s) Re, N group: List of that group in every match, "" where it took no part; [] without a match. A match that is empty does not count
 	SplitPart // (Text s, Text sep) N: the Nth piece, from 1; null beyond the last. A text without sep, or any text for sep "", is one piece
 	Base64Enc // (Text)
 	Base64Dec // (Text): standard or URL alphabet, padded or not; null when it is none or not UTF-8
@@ -176,10 +176,12 @@ const (
 	IPv4Num // (Text) Int: dotted quad without leading zeros; else null
 	IsIPv6  // P (Text): RFC 4291's forms, without a zone
 
-	// Time, in ms since 1970.
+	// Time, in ms since 1970. A time outside of the years 1 to 9999 is null to
+	// these, as argument and as result, save for the start of a bucket; so is a
+	// bucket that is wider than all of them.
 	TimeBucket // (Int ms) N width in ms, Zone: start of the bucket; buckets stand at multiples of the width from local midnight of 1970-01-01, days and weeks at local midnights: with L = ms + offset(ms) rounded down to the width, L - offset(L - offset(ms))
-	FormatTime // (Int ms) S pattern (letters of Java's SimpleDateFormat), Zone
-	ParseTime  // (Text) S pattern, Zone: Int ms, or null
+	FormatTime // (Int ms) S pattern (letters of Java's SimpleDateFormat, but SSS, SSSSSS and SSSSSSSSS are so many digits of the second's fraction, and no other count of S is there), Zone
+	ParseTime  // (Text) S pattern, Zone: Int ms, or null. SSS reads one to three digits of the fraction: 5 is 500 ms
 
 	NumOps
 )

@@ -3,7 +3,7 @@ package eval
 import "time"
 
 // Times are ms since 1970, of the years 1 to 9999. Others are null to every op
-// on times.
+// on times, and so are buckets that are wider.
 const (
 	firstMs = -62135596800000
 	lastMs  = 253402300799999
@@ -30,8 +30,7 @@ func bucketOf(width int64, zone *time.Location) func(int64) (int64, bool) {
 		}
 		off := offset(ms, zone)
 		local := floor(ms+off, width)
-		start := local - offset(local-off, zone)
-		return start, isTime(start)
+		return local - offset(local-off, zone), true
 	}
 }
 

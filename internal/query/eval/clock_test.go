@@ -35,6 +35,8 @@ func TestParseTime(t *testing.T) {
 		{"yy", "68", "2068-01-01T00:00:00Z"},
 		{"yy", "69", "1969-01-01T00:00:00Z"},
 		{"HH:mm:ss.SSS", "23:59:59.007", "1970-01-01T23:59:59.007Z"}, // of the day that the pattern leaves out
+		{"HH:mm:ss.SSS", "23:59:59.5", "1970-01-01T23:59:59.5Z"},     // digits of a fraction
+		{"HH:mm:ss.SSS", "23:59:59.0123", ""},
 		{"HH:mm", "24:00", ""},
 		{"HH:mm", "12:60", ""},
 		{"h:mm a", "12:30 am", "1970-01-01T00:30:00Z"},
@@ -112,7 +114,7 @@ func TestBuckets(t *testing.T) {
 		{"Europe/Berlin", 6 * time.Hour, "2024-03-31T05:00+02:00", "2024-03-31T00:00+01:00"},
 		{"Europe/Berlin", 7 * day, "2024-07-10T10:00+02:00", "2024-07-04T00:00+02:00"}, // a Thursday, as 1970-01-01
 		{"UTC", day, "0001-01-01T00:00+00:00", "0001-01-01T00:00+00:00"},
-		{"UTC", 7 * day, "0001-01-01T00:00+00:00", ""}, // its bucket began before
+		{"UTC", 7 * day, "0001-01-01T00:00+00:00", "0000-12-28T00:00+00:00"},
 	} {
 		at, err := time.Parse(layout, c.at)
 		if err != nil {

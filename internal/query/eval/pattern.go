@@ -41,7 +41,7 @@ var letters = map[byte]struct {
 	'h': {func(t time.Time) int { return (t.Hour()+11)%12 + 1 }, 1, 12, func(p *parsed, n int) { p.hour, p.halves = n%12, true }, true},
 	'm': {time.Time.Minute, 0, 59, func(p *parsed, n int) { p.minute = n }, true},
 	's': {time.Time.Second, 0, 59, func(p *parsed, n int) { p.sec = n }, true},
-	'S': {func(t time.Time) int { return t.Nanosecond() / 1e6 }, 0, 999, func(p *parsed, n int) { p.ms = n }, true},
+	'S': {number: func(t time.Time) int { return t.Nanosecond() / 1e6 }, readable: true}, // see readFraction
 	'u': {number: func(t time.Time) int { return (int(t.Weekday())+6)%7 + 1 }},
 	'a': {readable: true},
 	'E': {readable: true},
@@ -154,6 +154,8 @@ func (f field) read(p *parsed, adjacent bool) bool {
 	switch {
 	case f.letter == 0:
 		return p.skip(f.lit)
+	case f.letter == 'S':
+		return p.readFraction()
 	case f.numeric():
 		return f.readNumber(p, adjacent)
 	case f.letter == 'M':
@@ -193,6 +195,18 @@ func (f field) readNumber(p *parsed, adjacent bool) bool {
 	p.rest = p.rest[n:]
 	l.set(p, x)
 	return true
+}
+
+// readFraction takes one to three digits of a fraction of a second.
+func (p *parsed) readFraction() bool {
+	p.ms = 0
+	n := 0
+	for weight := 100; weight > 0 && n < len(p.rest) && p.rest[n] >= '0' && p.rest[n] <= '9'; weight /= 10 {
+		p.ms += weight * int(p.rest[n]-'0')
+		n++
+	}
+	p.rest = p.rest[n:]
+	return n > 0
 }
 
 func (p *parsed) skip(lit string) (ok bool) {

@@ -248,9 +248,11 @@ func (c *compiler) findAll(e *core.Expr) fn[[]string] {
 			return nil, false
 		}
 		found, ok := matches(r, e.Re, may, s)
-		list := make([]string, len(found))
-		for i, at := range found {
-			list[i] = part(s, at, group)
+		list := make([]string, 0, len(found))
+		for _, at := range found {
+			if at[0] < at[1] {
+				list = append(list, part(s, at, group))
+			}
 		}
 		return list, ok
 	}

@@ -10,8 +10,10 @@ import (
 	"gatehouse/internal/query/core"
 )
 
-// DuckDB is the dialect of DuckDB 1.5. TRY(x) is null where x would end the
-// statement with an error.
+// DuckDB is the dialect of DuckDB 1.5. TRY(f(x)) is null where f would end the
+// statement with an error. It holds that call alone: of a larger expression the
+// optimizer may take a part that others have too, and evaluate it before them,
+// outside of any TRY.
 var DuckDB = Dialect{
 	Name:  "duckdb",
 	Text:  quoteText,
@@ -53,7 +55,7 @@ var duckOps = map[core.Op]Prim{
 		args, err := p.values(e.Args)
 		return "(" + strings.Join(args, " || ") + ")", err
 	}},
-	core.Contains:  {T: "contains($1, $2)"},
+	core.Contains:  {F: duckContains},
 	core.HasPrefix: {T: "starts_with($1, $2)"},
 	core.HasSuffix: {T: "suffix($1, $2)"},
 	core.Replace:   {T: "replace($1, $2, $3)"},
@@ -78,9 +80,9 @@ var duckOps = map[core.Op]Prim{
 	core.ListHas: {T: "list_contains($1, $2)"},
 	core.ListLen: {T: "len($1)"},
 
-	core.JSONLen: {T: "TRY(CASE WHEN json_type($1) = 'ARRAY' THEN CAST(json_array_length($1) AS BIGINT) END)"},
-	core.JSONHas: {T: `TRY(json_type($1) = 'ARRAY' AND (list_contains(CAST(json_extract($1, '$[*]') AS VARCHAR[]), CAST(to_json($2) AS VARCHAR)) ` +
-		`OR regexp_full_match($2, '-?[0-9].*|true|false') AND list_contains(CAST(json_extract($1, '$[*]') AS VARCHAR[]), $2)))`},
+	core.JSONLen: {T: "CASE WHEN TRY(json_type($1)) = 'ARRAY' THEN CAST(TRY(json_array_length($1)) AS BIGINT) END"},
+	core.JSONHas: {T: `(TRY(json_type($1)) = 'ARRAY' AND (list_contains(CAST(TRY(json_extract($1, '$[*]')) AS VARCHAR[]), CAST(to_json($2) AS VARCHAR)) ` +
+		`OR regexp_full_match($2, '-?[0-9].*|true|false') AND list_contains(CAST(TRY(json_extract($1, '$[*]')) AS VARCHAR[]), $2)))`},
 
 	core.IPv4Num: {T: "CASE WHEN regexp_full_match($1, '" + octet + `(\.` + octet + "){3}') THEN " +
 		"CAST(split_part($1, '.', 1) AS BIGINT) * 16777216 + CAST(split_part($1, '.', 2) AS BIGINT) * 65536 + " +
@@ -120,10 +122,12 @@ var duckMath = map[string]string{
 	"sqrt": "TRY(sqrt($1))", "log": "TRY(ln($1))", "log10": "TRY(log10($1))",
 	"asin": "TRY(asin($1))", "acos": "TRY(acos($1))",
 	"pow":   "pow($1, $2)",
-	"hypot": "sqrt($1 * $1 + $2 * $2)",
 	"min":   "CASE WHEN $1 <= $2 THEN $1 WHEN $1 > $2 THEN $2 END",
 	"max":   "CASE WHEN $1 >= $2 THEN $1 WHEN $1 < $2 THEN $2 END",
-	"round": "TRY(round($1, CAST(trunc($2) AS INTEGER)))",
+	"round": "round($1, CAST(CASE WHEN $2 > 400e0 THEN 400e0 WHEN $2 < -400e0 THEN -400e0 ELSE trunc($2) END AS INTEGER))",
+	// The larger one is taken out of the root, for its square may be too large.
+	"hypot": "CASE WHEN abs($1) >= abs($2) AND $1 <> 0e0 THEN abs($1) * sqrt(1e0 + ($2 / $1) * ($2 / $1)) " +
+		"WHEN $2 <> 0e0 THEN abs($2) * sqrt(1e0 + ($1 / $2) * ($1 / $2)) WHEN $1 = $2 THEN 0e0 END",
 	// By way of functions that keep their digits near zero.
 	"expm1": "CASE WHEN abs($1) < 1e0 THEN 2e0 * sinh($1 / 2e0) * exp($1 / 2e0) ELSE exp($1) - 1e0 END",
 	"log1p": "CASE WHEN abs($1) < 5e-1 THEN 2e0 * atanh($1 / (2e0 + $1)) ELSE TRY(ln(1e0 + $1)) END",
@@ -164,6 +168,18 @@ func duckRow(list string, keep bool) string {
 	return "unnest(" + list + ")"
 }
 
+// duckContains says what a literal is: beside a null it might be a list.
+func duckContains(p *Printer, e *core.Expr) (string, error) {
+	args, err := p.values(e.Args)
+	if err != nil {
+		return "", err
+	}
+	if e.Args[0].Op == core.Const {
+		args[0] = "CAST(" + args[0] + " AS VARCHAR)"
+	}
+	return "contains(" + args[0] + ", " + args[1] + ")", nil
+}
+
 // duckJSONGet reads a path. The text of a record that is no JSON is null.
 func duckJSONGet(p *Printer, e *core.Expr) (string, error) {
 	doc, err := p.Value(e.Args[0])
@@ -178,7 +194,7 @@ func duckJSONGet(p *Printer, e *core.Expr) (string, error) {
 	if !ok {
 		get = "TRY(json_extract_string(" + doc + ", " + path + "))"
 	}
-	if e.Type == core.Text || e.Type == core.Null {
+	if e.Type == core.Text {
 		return get, nil
 	}
 	return "TRY_CAST(" + get + " AS " + p.d.Types[e.Type] + ")", nil
@@ -349,9 +365,16 @@ func duckFindAll(p *Printer, e *core.Expr) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	whole := "regexp_extract_all(" + x + ", " + re + ", 0)"
 	all := "regexp_extract_all(" + x + ", " + re + ", " + strconv.FormatInt(group, 10) + ")"
-	if group == 0 {
-		return all, nil
+	switch empty := mayBeEmpty(source); {
+	case group == 0 && empty:
+		return "list_filter(" + whole + ", lambda v: v <> '')", nil
+	case group == 0:
+		return whole, nil
+	case empty: // list_zip makes an empty list of nulls
+		all = "list_transform(list_filter(list_zip(" + whole + ", " + all + "), lambda v: v[1] <> ''), lambda v: coalesce(v[2], ''))"
+		return "CASE WHEN " + x + " IS NOT NULL THEN " + all + " END", nil
 	}
 	return "list_transform(" + all + ", lambda v: coalesce(v, ''))", nil
 }
@@ -368,10 +391,22 @@ func duckHash(p *Printer, e *core.Expr) (string, error) {
 // utc says that a zone has no offset, at any time.
 func utc(z *time.Location) bool { return z == nil || z == time.UTC || z.String() == "UTC" }
 
+// duckTime gives what is a time of the years 1 to 9999, else null; with that,
+// nothing made of it can be too large. greatest and least pass null over.
+func duckTime(ms string) string {
+	return fill("nullif(nullif(least(greatest($1, $2), $3), $2), $3)",
+		[]string{ms, strconv.FormatInt(firstMs-1, 10), strconv.FormatInt(lastMs+1, 10)})
+}
+
+const (
+	firstMs = -62135596800000
+	lastMs  = 253402300799999
+)
+
 // duckOffset prints how far the zone is ahead of UTC at ms, in ms.
 func duckOffset(p *Printer, z *time.Location, ms string) (string, error) {
 	q, err := p.d.Text(z.String())
-	return fill("TRY(epoch_ms(timezone($2, make_timestamptz($1 * 1000))) - $1)", []string{ms, q}), err
+	return fill("(epoch_ms(timezone($2, make_timestamptz($1 * 1000))) - $1)", []string{ms, q}), err
 }
 
 // duckBucket prints the start of a bucket: down to a multiple of the width by
@@ -384,8 +419,12 @@ func duckBucket(p *Printer, e *core.Expr) (string, error) {
 	if e.N <= 0 {
 		return "", fmt.Errorf("a time bucket of %d ms", e.N)
 	}
+	if e.N > lastMs {
+		return p.constant(core.NullOf(core.Int))
+	}
+	ms = duckTime(ms)
 	width := strconv.FormatInt(e.N, 10)
-	floor := "TRY($1 - CASE WHEN $1 % $2 < 0 THEN $1 % $2 + $2 ELSE $1 % $2 END)"
+	floor := "($1 - ($1 % $2 + $2) % $2)"
 	if utc(e.Zone) {
 		return fill(floor, []string{ms, width}), nil
 	}
@@ -395,7 +434,7 @@ func duckBucket(p *Printer, e *core.Expr) (string, error) {
 	}
 	local := fill(floor, []string{"(" + ms + " + " + off + ")", width})
 	back, err := duckOffset(p, e.Zone, "("+local+" - "+off+")")
-	return "TRY(" + local + " - " + back + ")", err
+	return "(" + local + " - " + back + ")", err
 }
 
 func duckFormatTime(p *Printer, e *core.Expr) (string, error) {
@@ -407,14 +446,16 @@ func duckFormatTime(p *Printer, e *core.Expr) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	off := "0"
+	ms = duckTime(ms)
+	off, local := "0", ms
 	if !utc(e.Zone) {
 		if off, err = duckOffset(p, e.Zone, ms); err != nil {
 			return "", err
 		}
+		local = duckTime("(" + ms + " + " + off + ")")
 	}
 	q, err := p.d.Text(format)
-	s := fill("TRY(strftime(make_timestamp(($1 + $2) * 1000), $3))", []string{ms, off, q})
+	s := fill("strftime(make_timestamp($1 * 1000), $2)", []string{local, q})
 	if zoned {
 		s = fill("replace(replace($1, '{off}', $2), '{off:}', $3)", []string{s, clock(off, ""), clock(off, ":")})
 	}
@@ -442,8 +483,8 @@ func duckParseTime(p *Printer, e *core.Expr) (string, error) {
 	}
 	at := fill("try_strptime($1, $2)", []string{s, q})
 	if zoned || utc(e.Zone) {
-		return "epoch_ms(" + at + ")", nil
+		return duckTime("epoch_ms(" + at + ")"), nil
 	}
 	z, err := p.d.Text(e.Zone.String())
-	return "TRY(epoch_ms(timezone(" + z + ", " + at + ")))", err
+	return duckTime("epoch_ms(timezone(" + z + ", " + at + "))"), err
 }

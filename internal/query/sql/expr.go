@@ -67,6 +67,7 @@ func (p *Printer) values(args []*core.Expr) ([]string, error) {
 
 // spell prints e by its row, whatever it is.
 func (p *Printer) spell(e *core.Expr) (string, error) {
+	e = typed(e)
 	row, ok := p.d.Ops[e.Op]
 	if !ok {
 		row, ok = p.standard[e.Op]
@@ -117,7 +118,7 @@ func (p *Printer) isTrue(x *core.Expr, exact bool) (string, error) {
 	if x.Op.Predicate() {
 		return p.pred(x, exact)
 	}
-	s, err := p.Value(x)
+	s, err := p.Value(as(x, core.Bool))
 	if err != nil || !exact {
 		return s, err
 	}
@@ -149,6 +150,7 @@ func (p *Printer) raw(e *core.Expr) (string, error) {
 	if !arithmetic(e.Op) {
 		return p.Value(e)
 	}
+	e = typed(e)
 	args := make([]string, len(e.Args))
 	for i, a := range e.Args {
 		print := p.Value

@@ -19,9 +19,11 @@ import (
 // newest adds that condition to a selection that is sorted by time, where its
 // other conditions are cheap enough to be met twice. Every record has a time.
 func (p *Printer) newest(s *selection, keys []core.Key, n int64) error {
+	if len(keys) == 0 || p.d.Newest == 0 || n <= p.d.Newest || s.from != "events" || !s.plain || s.costly {
+		return nil
+	}
 	by := keys[0]
-	if p.d.Newest == 0 || n <= p.d.Newest || s.from != "events" || !s.plain || s.costly ||
-		by.Expr.Op != core.Column || by.Expr.Name != event.MessageTime.String() {
+	if by.Expr.Op != core.Column || by.Expr.Name != event.MessageTime.String() {
 		return nil
 	}
 	at, err := p.d.Ident(by.Expr.Name)

@@ -261,7 +261,7 @@ func (p *Printer) agg(a *core.Agg) (string, error) {
 	arg, cond, order := "", "", ""
 	var err error
 	if a.Arg != nil {
-		if arg, err = p.Value(a.Arg); err != nil {
+		if arg, err = p.Value(as(a.Arg, ofAgg(a.Fn))); err != nil {
 			return "", err
 		}
 	}
@@ -313,9 +313,11 @@ func filterClause(cond string) string {
 	return " FILTER (WHERE " + cond + ")"
 }
 
+// keys leaves out those that are constants: they order nothing, and some
+// engines take a literal in that place for a mistake.
 func (p *Printer) keys(keys []core.Key) (string, error) {
-	parts := make([]string, len(keys))
-	for i, k := range keys {
+	var parts []string
+	for _, k := range ordering(keys) {
 		s, err := p.Value(k.Expr)
 		if err != nil {
 			return "", err
@@ -323,9 +325,19 @@ func (p *Printer) keys(keys []core.Key) (string, error) {
 		if k.Desc {
 			s += " DESC"
 		}
-		parts[i] = s + " NULLS LAST"
+		parts = append(parts, s+" NULLS LAST")
 	}
 	return strings.Join(parts, ", "), nil
+}
+
+// ordering are the keys that may tell rows apart.
+func ordering(keys []core.Key) (out []core.Key) {
+	for _, k := range keys {
+		if k.Expr.Op != core.Const && k.Expr.Type != core.Null {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 func (p *Printer) window(n *core.Window) (*selection, error) {
@@ -339,7 +351,7 @@ func (p *Printer) window(n *core.Window) (*selection, error) {
 	}
 	arg := ""
 	if n.Arg != nil {
-		if arg, err = p.Value(n.Arg); err != nil {
+		if arg, err = p.Value(as(n.Arg, ofWin(n.Fn))); err != nil {
 			return nil, err
 		}
 	}
@@ -368,12 +380,14 @@ func (p *Printer) overClause(n *core.Window) (string, error) {
 		}
 		parts = append(parts, "PARTITION BY "+strings.Join(by, ", "))
 	}
-	if len(n.Order) > 0 && n.Fn != core.TotalSum {
+	if n.Fn != core.TotalSum {
 		order, err := p.keys(n.Order)
 		if err != nil {
 			return "", err
 		}
-		parts = append(parts, "ORDER BY "+order)
+		if order != "" {
+			parts = append(parts, "ORDER BY "+order)
+		}
 	}
 	switch n.Fn {
 	case core.MovAvg, core.MovStd, core.MovCount, core.MovSum, core.MovMin, core.MovMax:
@@ -415,7 +429,7 @@ func (p *Printer) limit(n *core.Limit) (*selection, error) {
 		return nil, fmt.Errorf("a limit of %d rows", n.N)
 	}
 	if sort, ok := n.In.(*core.Sort); ok {
-		if err := p.newest(s, sort.Keys, n.N); err != nil {
+		if err := p.newest(s, ordering(sort.Keys), n.N); err != nil {
 			return nil, err
 		}
 	}
@@ -467,12 +481,12 @@ func (p *Printer) joinCond(n *core.Join) (string, error) {
 	var parts []string
 	for _, pair := range n.On {
 		p.table = left
-		a, err := p.Value(pair[0])
+		a, err := p.Value(as(pair[0], pair[1].Type))
 		if err != nil {
 			return "", err
 		}
 		p.table = right
-		b, err := p.Value(pair[1])
+		b, err := p.Value(as(pair[1], pair[0].Type))
 		if err != nil {
 			return "", err
 		}
@@ -518,7 +532,13 @@ func (p *Printer) union(n *core.Union) (*selection, error) {
 		if err != nil {
 			return nil, err
 		}
-		parts = append(parts, "SELECT "+strings.Join(first.cols, ", ")+" FROM "+table)
+		items := slices.Clone(first.cols)
+		for i, c := range in.Cols() {
+			if t := n.Ins[0].Cols()[i].Type; c.Type == core.Null && t != core.Null {
+				items[i] = "CAST(NULL AS " + p.d.Types[t] + ") AS " + items[i]
+			}
+		}
+		parts = append(parts, "SELECT "+strings.Join(items, ", ")+" FROM "+table)
 	}
 	p.n++
 	name := "s" + strconv.Itoa(p.n)
@@ -531,7 +551,7 @@ func (p *Printer) unnest(n *core.Unnest) (*selection, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := p.Value(n.List)
+	list, err := p.Value(as(n.List, core.List))
 	if err != nil {
 		return nil, err
 	}

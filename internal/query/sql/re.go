@@ -160,6 +160,29 @@ func always(re *syntax.Regexp, n int) bool {
 	return false
 }
 
+// mayBeEmpty says that a match may have no characters. Where that is not sure, it
+// says so too.
+func mayBeEmpty(source string) bool {
+	re, err := syntax.Parse(source, syntax.Perl)
+	return err != nil || empty(re)
+}
+
+func empty(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpNoMatch, syntax.OpLiteral, syntax.OpCharClass, syntax.OpAnyCharNotNL, syntax.OpAnyChar:
+		return false
+	case syntax.OpCapture, syntax.OpPlus:
+		return empty(re.Sub[0])
+	case syntax.OpRepeat:
+		return re.Min == 0 || empty(re.Sub[0])
+	case syntax.OpConcat:
+		return !slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return !empty(sub) })
+	case syntax.OpAlternate:
+		return slices.ContainsFunc(re.Sub, empty)
+	}
+	return true // repeated any number of times, or an assertion
+}
+
 // prefilter lists the literals worth testing before the expression.
 func (p *Printer) prefilter(e *core.Expr) []string {
 	if e.Re == nil || !p.cheap(e.Args[0]) {
