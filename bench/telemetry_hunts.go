@@ -116,7 +116,7 @@ func (b *bench) measureHunts(ctx context.Context, all, dir string) error {
 	}
 	t := &b.result.Telemetry
 	if t.DuckDB, t.Click, t.Hunts = answer.DuckDB, answer.Click, answer.Hunts; t.Click == "" {
-		t.Skipped = "ClickHouse: no Python has chdb (make test installs it, or set GATEHOUSE_CHDB)"
+		t.Skipped = "ClickHouse: no Python has chdb (set GATEHOUSE_CHDB)"
 	}
 	for _, h := range t.Hunts {
 		fmt.Fprintf(os.Stderr, "%-16s %7d rows  %8.3f s, by hand %8.3f s, ratio %.2f (goal %.1f)\n", h.Name, h.Rows, h.CPU, h.Peer, h.Ratio(), h.Goal)
