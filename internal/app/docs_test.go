@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/internal/config"
 	"gatehouse/internal/gateway/guard"
+	"gatehouse/internal/query"
 )
 
 // What the documentation shows as configuration or rules is that: the names of
@@ -30,6 +31,13 @@ func TestDocumentedYAML(t *testing.T) {
 					_, err = guard.New(guard.Options{Rules: rules})
 				}
 				if err != nil {
+					t.Errorf("%s: %v", file, err)
+				}
+				continue
+			}
+			if id, ok := strings.CutPrefix(string(m[1]), "id: "); ok {
+				id, _, _ = strings.Cut(id, "\n")
+				if _, err := query.ParseSaved(id+".yaml", m[1]); err != nil {
 					t.Errorf("%s: %v", file, err)
 				}
 				continue
