@@ -296,6 +296,9 @@ func (b *builder) unknownAggregate(word string, at syntax.Span) error {
 	for _, a := range Aggregates {
 		names = append(names, a.Name)
 	}
+	if hint := elsewhereFunctions[strings.ToLower(word)]; hint != "" {
+		return b.errorf(at, CodeFunction, "there is no aggregate %s\n%s", word, hint)
+	}
 	if s := syntax.Suggest(word, names); s != "" {
 		return b.errorf(at, CodeFunction, "there is no aggregate %s\ndid you mean %s?", word, s)
 	}

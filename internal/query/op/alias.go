@@ -24,6 +24,9 @@ func compileAlias(b *builder, c *syntax.Cursor) error {
 	if err != nil {
 		return err
 	}
+	if call, ok := e.(*syntax.Call); ok && b.table.functions[strings.ToLower(call.Name)] == nil {
+		return b.unknownFunction(call)
+	}
 	name, ok := b.inPlace(e)
 	if !ok || !c.Done() {
 		if c.Done() {
@@ -36,6 +39,9 @@ func compileAlias(b *builder, c *syntax.Cursor) error {
 			return err
 		}
 	}
+	if f, ok := e.(*syntax.Field); ok && goesOnAsAggregate(c.Peek()) {
+		return b.unknownAggregate(f.Name, f.Span())
+	}
 	x, err := b.expr(e)
 	if err != nil {
 		return err
@@ -45,6 +51,12 @@ func compileAlias(b *builder, c *syntax.Cursor) error {
 	}
 	b.set(assign{name, x})
 	return nil
+}
+
+// goesOnAsAggregate tells whether a stage that made a field goes on as if it had
+// been meant to count.
+func goesOnAsAggregate(t syntax.Token) bool {
+	return isBy(t) || t.Kind == syntax.TokOp && t.Text == ","
 }
 
 // nameless is the mistake of an expression alone: one in it, or else that its
@@ -75,20 +87,6 @@ func (b *builder) inPlace(e syntax.Expr) (string, bool) {
 	return field.Name, true
 }
 
-// elsewhere are operators of other languages, and what is written here instead.
-var elsewhere = map[string]string{
-	"head": "write: limit 10", "take": "write: limit 10", "tail": "write: sort + _messagetime | limit 10",
-	"search": "put search words in front of the first pipe, or write: where field matches \"*word*\"",
-	"filter": "write: where condition", "grep": "write: where field matches /…/",
-	"stats": "write the aggregate alone: count by field", "summarize": "write the aggregate alone: count by field",
-	"group": "write an aggregate first: count by field",
-	"eval":  "write: expression as field", "extend": "write: expression as field", "let": "write: expression as field",
-	"rename": "write: old as new", "select": "write: fields a, b", "table": "write: fields a, b", "project": "write: fields a, b",
-	"rex": "write: parse regex \"…(?<name>…)…\"", "regex": "write: parse regex \"…(?<name>…)…\"",
-	"distinct": "write: dedup by field, or count by field", "uniq": "write: dedup by field",
-	"bucket": "write: timeslice 1h", "spath": "paths of a record are fields: %\"a.b\"",
-}
-
 // mustBeExpression reports a first word that is neither operator nor field: a
 // field is followed by as or by an operator of expressions.
 func (b *builder) mustBeExpression(c *syntax.Cursor) error {
@@ -109,8 +107,8 @@ func (b *builder) mustBeExpression(c *syntax.Cursor) error {
 	if agg := b.table.aggregates[strings.ToLower(word)]; agg != nil {
 		return b.errorf(at, CodeOperator, "%s needs a field in brackets\nwrite: %s", word, agg.Form)
 	}
-	hint := elsewhere[strings.ToLower(word)]
-	if s := syntax.Suggest(word, b.table.words()); s != "" && hint == "" {
+	hint, known := elsewhere[strings.ToLower(word)]
+	if s := syntax.Suggest(word, b.table.words()); s != "" && !known {
 		hint = fmt.Sprintf("did you mean %s?", s)
 	}
 	return b.errorf(at, CodeOperator, "there is no operator %s\n%s", word, hint)

@@ -44,7 +44,8 @@ type builder struct {
 	src    string
 	n      int // the stage being compiled
 	at     syntax.Span
-	broken bool // an earlier stage is wrong, so that unknown names may be its fault
+	broken bool            // an earlier stage is wrong, so that unknown names may be its fault
+	told   map[string]bool // unknown fields as written that are mistakes already
 
 	plan   core.Plan
 	raw    bool
@@ -148,7 +149,10 @@ func (b *builder) errorf(at syntax.Span, code, format string, args ...any) *synt
 
 // warn says a doubt once.
 func (b *builder) warn(format string, args ...any) {
-	w := Warning{b.n, fmt.Sprintf(format, args...)}
+	b.doubt(Warning{Stage: b.n, Message: fmt.Sprintf(format, args...)})
+}
+
+func (b *builder) doubt(w Warning) {
 	same := func(o Warning) bool { return o.Message == w.Message }
 	if !slices.ContainsFunc(b.warnings, same) {
 		b.warnings = append(b.warnings, w)

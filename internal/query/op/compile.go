@@ -111,10 +111,12 @@ type StageInfo struct {
 type Warning struct {
 	Stage   int
 	Message string
+	Absent  bool // of a field that no record has, which kept hunts need not be told
 }
 
 // Compile lowers the query. The error is of type syntax.Errors and holds the
-// first mistake of each stage. Stages that Parse found Bad are passed over.
+// first mistake of each stage, and its other unknown fields when it is one. Stages
+// that Parse found Bad are passed over.
 func Compile(q *syntax.Query, env *Env) (*Result, error) {
 	b := newBuilder(q, env)
 	errs := []error{b.scope(q.Scope)}
@@ -135,12 +137,43 @@ func (b *builder) run(s *syntax.Stage, q *syntax.Query) error {
 		b.broken = true
 		return nil
 	}
+	before := b.fork()
+	before.nested--
 	err := b.stage(s, q)
 	if err != nil {
 		b.broken = true
-		err = b.place(err, s)
+		return before.unknownFields(b.place(err, s), s, q)
 	}
-	return err
+	return nil
+}
+
+// maxUnknown is how many unknown fields of a stage are told.
+const maxUnknown = 10
+
+// unknownFields adds to the mistake of a stage, when that is an unknown field,
+// those that stand behind it: the stage is compiled again from the state before
+// it, with what was told of as null. Nothing is run or read for that.
+func (b *builder) unknownFields(err error, s *syntax.Stage, q *syntax.Query) error {
+	var e *syntax.Error
+	if !errors.As(err, &e) || e.Code != CodeField {
+		return err
+	}
+	env := *b.env
+	env.Subquery = NoSubquery
+	b.env, b.told = &env, map[string]bool{}
+	list := syntax.Errors{e}
+	for len(list) < maxUnknown {
+		b.told[textOf(b.src, e.Span)] = true
+		c := b.fork()
+		c.nested--
+		var next *syntax.Error
+		if err := c.stage(s, q); !errors.As(err, &next) || next.Code != CodeField || b.told[textOf(b.src, next.Span)] {
+			break
+		}
+		e = next
+		list = append(list, e)
+	}
+	return list
 }
 
 // fork is a copy of the state, for stages in brackets. What it reads and warns of

@@ -132,6 +132,10 @@ func (b *builder) binary(e *syntax.Binary) (*core.Expr, error) {
 		return do(op, toFloat(x), toFloat(y)), nil
 	}
 	b.doubtNull(e)
+	if e.Op == "=" || e.Op == "!=" {
+		b.doubtText(e.L, e.R)
+		b.doubtText(e.R, e.L)
+	}
 	return compare(e.Op, x, y), nil
 }
 
@@ -158,6 +162,7 @@ func (b *builder) matches(e *syntax.Binary) (*core.Expr, error) {
 		return matchRe(x, re), nil
 	case *syntax.Literal:
 		if p.Kind == syntax.String {
+			b.doubtGlob(e.L, p.Text)
 			return glob(x, p.Text), nil
 		}
 	}
@@ -185,6 +190,9 @@ func (b *builder) in(e *syntax.In) (*core.Expr, error) {
 	args, err := b.exprs(append([]syntax.Expr{e.X}, e.List...)...)
 	if err != nil {
 		return nil, err
+	}
+	for _, value := range e.List {
+		b.doubtText(e.X, value)
 	}
 	m := member(args[0], args[1:])
 	if e.Not {
@@ -236,6 +244,12 @@ func (b *builder) unknownFunction(e *syntax.Call) error {
 	slices.Sort(names)
 	if b.table.aggregates[strings.ToLower(e.Name)] != nil {
 		return b.errorf(at, CodeFunction, "%s makes groups and cannot stand in an expression\ngive it a stage of its own: | %s as name by field", e.Name, textOf(b.src, e.Span()))
+	}
+	if hint := elsewhereFunctions[strings.ToLower(e.Name)]; hint != "" {
+		return b.errorf(at, CodeFunction, "there is no function %s\n%s", e.Name, hint)
+	}
+	for _, a := range Aggregates {
+		names = append(names, a.Name)
 	}
 	if s := syntax.Suggest(e.Name, names); s != "" {
 		return b.errorf(at, CodeFunction, "there is no function %s\ndid you mean %s?", e.Name, s)

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ func (b *builder) field(name string, at syntax.Span) (*core.Expr, error) {
 		return c.read(), nil
 	}
 	switch {
-	case b.broken && !b.raw:
+	case b.broken && !b.raw, b.told[textOf(b.src, at)]:
 		return core.NullOf(core.Text), nil
 	case !b.raw:
 		return nil, b.unknown(name, at, "no earlier stage gives a field "+name)
@@ -118,10 +119,10 @@ func (b *builder) warnAbsent(name string) {
 		have = append(have, c.name)
 	}
 	if s := syntax.Suggest(name, append(have, b.env.Catalogue.Names()...)); s != "" {
-		b.warn("no record has a field %s; did you mean %s?", name, s)
+		b.doubt(Warning{b.n, fmt.Sprintf("no record has a field %s; did you mean %s?", name, s), true})
 		return
 	}
-	b.warn("no record has a field %s", name)
+	b.doubt(Warning{b.n, "no record has a field " + name, true})
 }
 
 // Steps reads a name such as users[2].address.street as a path. A bracket that

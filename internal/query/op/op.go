@@ -159,5 +159,5 @@ func (b *builder) stage(s *syntax.Stage, q *syntax.Query) error {
 	if err := op.compile(b, c); err != nil {
 		return err
 	}
-	return c.End()
+	return end(c)
 }

@@ -83,6 +83,7 @@ func (b *builder) scopeField(s *syntax.ScopeField) (*core.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.doubtScope(s)
 	var p *core.Expr
 	switch {
 	case s.Wild && strings.Trim(s.Value, "*") == "":

@@ -144,7 +144,7 @@ func (b *builder) child(s *syntax.Subquery) (*builder, error) {
 		return nil, b.errorf(s.Span(), CodeValue, "a subquery has to end with compose\nwrite: [subquery : … | compose field]")
 	}
 	for _, w := range c.warnings {
-		b.warn("subquery: %s", w.Message)
+		b.doubt(Warning{b.n, "subquery: " + w.Message, w.Absent})
 	}
 	return c, nil
 }

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,5 +70,39 @@ count as n by e, _timeslice: e _timeslice -> e _timeslice n
 where N > 1: N -> ` + "\n"
 	if got != want || res.Timeslice != "_timeslice" || res.Raw {
 		t.Errorf("got %v %v\n%s\nwant\n%s", res.Timeslice, res.Raw, got, want)
+	}
+}
+
+// TestElsewhere: no hint of another language stands in the way of what is here.
+func TestElsewhere(t *testing.T) {
+	tab := newTable()
+	for name := range elsewhere {
+		if tab.named(name) != nil || tab.functions[name] != nil || tab.aggregates[name] != nil {
+			t.Errorf("%s is an operator or function here", name)
+		}
+	}
+	for name := range elsewhereFunctions {
+		if tab.functions[name] != nil || tab.aggregates[name] != nil {
+			t.Errorf("%s is a function here", name)
+		}
+	}
+}
+
+// TestAbsent: what warns of a field that no record has is told apart.
+func TestAbsent(t *testing.T) {
+	q, err := syntax.Parse("_strand=mars | where [subquery: nosuch=1 | compose eventName] | count by nowhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := Compile(q, env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var absent []bool
+	for _, w := range res.Warnings {
+		absent = append(absent, w.Absent)
+	}
+	if !slices.Equal(absent, []bool{false, true, true}) {
+		t.Errorf("got %v of %v", absent, res.Warnings)
 	}
 }

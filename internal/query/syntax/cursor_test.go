@@ -167,11 +167,11 @@ func TestReset(t *testing.T) {
 }
 
 func TestSuggest(t *testing.T) {
-	names := []string{"count", "count_distinct", "where", "sum", "by", "transaction", "userIdentity.arn"}
+	names := []string{"count", "count_distinct", "where", "sum", "by", "top", "transaction", "userIdentity.arn"}
 	for word, want := range map[string]string{
 		"cuont": "count", "COUNT": "count", "wehre": "where", "coutn_distnict": "count_distinct",
 		"sm": "sum", "tranzaktin": "transaction", "useridentity.am": "userIdentity.arn",
-		"": "", "x": "", "zz": "", "elephant": "", "b": "", strings.Repeat("a", 100): "",
+		"": "", "x": "", "zz": "", "foo": "", "tpo": "top", "elephant": "", "b": "", strings.Repeat("a", 100): "",
 	} {
 		if got := Suggest(word, names); got != want {
 			t.Errorf("Suggest(%q) is %q, want %q", word, got, want)

@@ -60,13 +60,16 @@ func (es Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Join puts mistakes of several steps together, in the order of the text and
-// with the first of each stage only, since the rest often follow from it. An
-// error that has no place counts as one of the whole query. It returns nil when
-// there are none.
+// Join puts mistakes of several steps together, in the order of the text. Of each
+// stage it keeps the first, since the rest often follow from it, and those that
+// the same step found beside it: an argument that is of type Errors is taken to
+// be such a list. An error that has no place counts as one of the whole query. It
+// returns nil when there are none.
 func Join(errs ...error) error {
 	var all Errors
-	for _, err := range errs {
+	step := map[*Error]int{}
+	for i, err := range errs {
+		had := len(all)
 		var es Errors
 		var e *Error
 		switch {
@@ -78,11 +81,20 @@ func Join(errs ...error) error {
 		default:
 			all = append(all, &Error{Code: "error", Message: err.Error()})
 		}
+		for _, e := range all[had:] {
+			step[e] = i
+		}
 	}
 	slices.SortStableFunc(all, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Span.Start, b.Span.Start))
 	})
-	all = slices.CompactFunc(all, func(a, b *Error) bool { return a.Stage == b.Stage })
+	first := map[int]int{} // the step that has the first mistake, by stage
+	all = slices.DeleteFunc(all, func(e *Error) bool {
+		if _, ok := first[e.Stage]; !ok {
+			first[e.Stage] = step[e]
+		}
+		return first[e.Stage] != step[e]
+	})
 	if len(all) == 0 {
 		return nil
 	}

@@ -3,6 +3,7 @@ package syntax
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,5 +79,17 @@ func TestRenderAnywhere(t *testing.T) {
 				t.Errorf("%v of %.20q: %q", s, src, out)
 			}
 		}
+	}
+}
+
+// TestJoinKeepsWhatBelongsTogether: of a stage the first mistake, with those that
+// one step found together.
+func TestJoinKeepsWhatBelongsTogether(t *testing.T) {
+	at := func(stage, start int) *Error {
+		return &Error{Stage: stage, Span: Span{start, start + 1}, Message: fmt.Sprint(start)}
+	}
+	err := Join(Errors{at(1, 4), at(1, 2)}, at(1, 3), nil, at(2, 9), Errors{at(2, 7), at(3, 11)}, at(3, 12))
+	if got, want := err.Error(), "stage 1: 2\nstage 1: 4\nstage 2: 7\nstage 3: 11"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -42,7 +42,7 @@ func Parse(src string) (*Query, error) {
 	q.Stages = p.stages(first, len(l.toks))
 	scope, scopeErr := parseScope(q, 0, first, len(q.Stages) > 0)
 	q.Scope = scope
-	var errs Errors
+	var errs []error
 	if len(q.Stages) > maxStages {
 		at := q.Stages[maxStages]
 		errs = append(errs, &Error{Code: CodeTooLong, Span: at.Span, Stage: at.N, Message: fmt.Sprintf("a query has at most %d stages", maxStages)})
@@ -51,11 +51,13 @@ func Parse(src string) (*Query, error) {
 		e.Stage = q.stageAt(e.Span.Start)
 		errs = append(errs, e)
 	}
-	errs = append(errs, p.errs...)
+	for _, e := range p.errs {
+		errs = append(errs, e)
+	}
 	if scopeErr != nil {
 		errs = append(errs, scopeErr)
 	}
-	err := Join(errs)
+	err := Join(errs...)
 	if es, ok := err.(Errors); ok {
 		for _, e := range es {
 			if e.Stage > 0 {

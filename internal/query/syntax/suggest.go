@@ -3,8 +3,9 @@ package syntax
 import "strings"
 
 // Suggest returns the one of among that word was most likely meant to be, or ""
-// when none is near: at most two letters changed, missing, added or swapped, or a
-// third of the word's. Case does not count.
+// when none is near: at most two letters changed, missing, added or swapped (one
+// of a word of three letters or less), or a third of the word's. Case does not
+// count.
 func Suggest(word string, among []string) string {
 	const longest = 64 // nobody mistypes longer ones
 	w := []rune(strings.ToLower(word))
@@ -12,7 +13,9 @@ func Suggest(word string, among []string) string {
 		return ""
 	}
 	best, found := max(2, len(w)/3)+1, ""
-	best = min(best, len(w)) // something of the word must be right
+	if len(w) <= 3 { // two letters of foo make top of it
+		best = min(2, len(w)) // something of the word must be right
+	}
 	for _, candidate := range among {
 		c := []rune(strings.ToLower(candidate))
 		if len(c) > longest {
