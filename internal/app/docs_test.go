@@ -36,7 +36,7 @@ func TestDocumentedYAML(t *testing.T) {
 				continue
 			}
 			if id, ok := strings.CutPrefix(string(m[1]), "id: "); ok {
-				id, _, _ = strings.Cut(id, "\n")
+				id = strings.Fields(id)[0]
 				if _, err := query.ParseSaved(id+".yaml", m[1]); err != nil {
 					t.Errorf("%s: %v", file, err)
 				}
