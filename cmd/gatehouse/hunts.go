@@ -1,15 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"gatehouse/internal/app"
+	"gatehouse/hunts"
 	"gatehouse/internal/query"
+	"gatehouse/internal/query/syntax"
 )
 
 func (p *program) huntsVerb() *cobra.Command {
@@ -31,15 +38,34 @@ func completeHunts(dir *string) cobra.CompletionFunc {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
-		saved, err := app.Hunts(*dir)
+		saved, err := allHunts(*dir)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
 		var ids []string
-		for _, s := range saved {
-			ids = append(ids, s.ID+"\t"+s.Title)
+		for _, s := range saved.list {
+			ids = append(ids, cobra.CompletionWithDesc(s.ID, clean(s.Title)))
 		}
 		return ids, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeSet completes the parameters of the hunt that is named already.
+func completeSet(dir *string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		saved, err := allHunts(*dir)
+		if err != nil || len(args) == 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		s, err := saved.find(args[0])
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []string
+		for _, q := range s.Parameters {
+			names = append(names, cobra.CompletionWithDesc(q.Name+"=", clean(q.Help+", "+q.Default)))
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	}
 }
 
@@ -56,25 +82,26 @@ type huntRow struct {
 func (p *program) huntsList() *cobra.Command {
 	var dir string
 	return content(p.prints(verb("list", "List the hunts", "Lists the hunts by their ids.", exactly(), func(context.Context, []string) error {
-		saved, err := app.Hunts(dir)
+		saved, err := allHunts(dir)
 		if err != nil {
 			return err
 		}
-		list := make([]huntRow, len(saved))
-		for i, s := range saved {
+		saved.tell(p.stderr)
+		list := make([]huntRow, len(saved.list))
+		for i, s := range saved.list {
 			list[i] = huntRow{ID: s.ID, Title: s.Title, Severity: s.Severity, Tags: s.Tags, Seed: s.Seed}
 			for _, strand := range s.Strands {
 				list[i].Strands = append(list[i].Strands, string(strand))
 			}
 		}
-		return p.print(list, "id", "title", "strands")
+		return p.print(list, "id", "title", "severity", "strands")
 	})), &dir)
 }
 
 func (p *program) huntsShow() *cobra.Command {
 	var dir string
-	c := content(p.prints(verb("show ID", "Show a hunt", "Shows the question, what it finds and misses, and where to go on.", exactly("ID"), func(_ context.Context, args []string) error {
-		s, err := savedHunt(dir, args[0])
+	c := content(p.prints(verb("show ID", "Show a hunt", "Shows the question, what it finds and misses, and where to go on. ID may be the\nnumber of a seed's query too: H8 is its better twin.", exactly("ID"), func(_ context.Context, args []string) error {
+		s, err := p.savedHunt(dir, args[0])
 		if err != nil {
 			return err
 		}
@@ -92,6 +119,9 @@ func (p *program) showHunt(s *query.Saved) {
 	w := p.stdout
 	fmt.Fprintf(w, "%s\n\n%s\n\n", stripped(s.Title), stripped(strings.TrimSpace(s.Description)))
 	fmt.Fprintf(w, "%s\n", stripped(strings.TrimSpace(s.Query)))
+	if s.Seed != "" {
+		fmt.Fprintf(w, "\nThe better twin of the seed's query %s, which runs as it stands too.\n", s.Seed)
+	}
 	for _, part := range []struct {
 		word string
 		list []string
@@ -122,7 +152,7 @@ func (p *program) huntsRun() *cobra.Command {
   gatehouse hunts run long-prompts --last 7d
   gatehouse hunts run cli-profile logs/ --json`,
 		atLeast("ID"), func(ctx context.Context, args []string) error {
-			s, err := savedHunt(dir, args[0])
+			s, err := p.savedHunt(dir, args[0])
 			if err != nil {
 				return err
 			}
@@ -142,18 +172,87 @@ func (p *program) huntsRun() *cobra.Command {
 		})), &dir)
 	c.Flags().StringArrayVar(&set, "set", nil, "value of a parameter of the hunt, NAME=VALUE; may be repeated")
 	c.ValidArgsFunction = completeHunts(&dir)
+	c.RegisterFlagCompletionFunc("set", completeSet(&dir))
 	return c
 }
 
-// savedHunt finds a hunt by its id.
-func savedHunt(dir, id string) (*query.Saved, error) {
-	saved, err := app.Hunts(dir)
+// savedHunt finds a hunt by its id, and says what is wrong with others.
+func (p *program) savedHunt(dir, id string) (*query.Saved, error) {
+	saved, err := allHunts(dir)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(saved, func(s *query.Saved) bool { return s.ID == id })
-	if i < 0 {
-		return nil, usagef("there is no hunt %q: see `gatehouse hunts list`", clean(id))
+	s, err := saved.find(id)
+	if err == nil {
+		saved.tell(p.stderr)
 	}
-	return saved[i], nil
+	return s, err
+}
+
+// savedHunts are the hunts by id, and what is wrong with files of own content.
+type savedHunts struct {
+	list []*query.Saved
+	bad  query.SavedErrors
+}
+
+// allHunts are the shipped hunts, with those of a folder of own content added, or
+// in the place of shipped ones of the same id. No folder: "".
+func allHunts(content string) (*savedHunts, error) {
+	shipped, bad, err := query.ReadSaved(hunts.Files)
+	if err != nil {
+		return nil, err
+	}
+	if len(bad) > 0 {
+		return nil, bad
+	}
+	all := &savedHunts{list: shipped}
+	if content == "" {
+		return all, nil
+	}
+	if _, err := os.Stat(content); err != nil {
+		return nil, usagef("--content: %v", err)
+	}
+	own, bad, err := query.ReadSaved(os.DirFS(filepath.Join(content, "hunts")))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // own content need not have hunts
+		return nil, usagef("--content: %v", err)
+	}
+	all.bad = bad
+	for _, s := range own {
+		all.list = slices.DeleteFunc(all.list, func(old *query.Saved) bool { return old.ID == s.ID })
+	}
+	all.list = append(all.list, own...)
+	slices.SortFunc(all.list, func(a, b *query.Saved) int { return cmp.Compare(a.ID, b.ID) })
+	return all, nil
+}
+
+// tell lists the mistakes of files that are left out.
+func (h *savedHunts) tell(w io.Writer) {
+	for _, e := range h.bad {
+		fmt.Fprintln(w, "gatehouse: "+clean(e.Error()))
+	}
+}
+
+// find finds a hunt by its id, or by the number of the query that it is the twin
+// of. One whose file has mistakes is not replaced by a shipped one.
+func (h *savedHunts) find(id string) (*query.Saved, error) {
+	var wrong query.SavedErrors
+	for _, e := range h.bad {
+		if e.File == id+".yaml" {
+			wrong = append(wrong, e)
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, usagef("%v", wrong)
+	}
+	var ids []string
+	for _, s := range h.list {
+		if s.ID == id || s.Seed != "" && strings.EqualFold(s.Seed, id) {
+			return s, nil
+		}
+		ids = append(ids, s.ID)
+	}
+	if near := syntax.Suggest(id, ids); near != "" {
+		return nil, usagef("there is no hunt %q: did you mean %s?", clean(id), near)
+	}
+	return nil, usagef("there is no hunt %q: see `gatehouse hunts list`", clean(id))
 }

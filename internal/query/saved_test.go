@@ -2,8 +2,11 @@ package query
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"gatehouse/internal/query/syntax"
 )
@@ -124,6 +127,27 @@ func TestSavedText(t *testing.T) {
 		if !strings.Contains(got, c.want) {
 			t.Errorf("%s = %q: got\n%s\nwant %s", c.name, c.value, got, c.want)
 		}
+	}
+}
+
+// TestReadSaved: a file with mistakes stops no other hunt.
+func TestReadSaved(t *testing.T) {
+	list, bad, err := ReadSaved(fstest.MapFS{
+		"many-calls.yaml": {Data: []byte(savedHunt)},
+		"a-slip.yaml":     {Data: []byte(strings.Replace(savedHunt, "id: many-calls", "id: a-slip\nmoon: 1", 1))},
+		"large.yaml":      {Data: make([]byte, maxSavedFile+1)},
+		"notes.txt":       {Data: []byte("no hunt")},
+		"old/gone.yaml":   {Data: []byte("no hunt either")},
+	})
+	if err != nil || len(list) != 1 || list[0].ID != "many-calls" {
+		t.Errorf("got %v, %v", list, err)
+	}
+	want := "a-slip.yaml:2:1: unknown key \"moon\""
+	if len(bad) != 2 || !strings.HasPrefix(bad[0].Error(), want) || bad[1].Error() != "large.yaml:1:1: the file is larger than 64 KiB" {
+		t.Errorf("got %v", bad)
+	}
+	if _, _, err := ReadSaved(os.DirFS(t.TempDir() + "/none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
 	}
 }
 

@@ -36,7 +36,7 @@ var elsewhereFunctions = map[string]string{
 	"latest": "write: most_recent(field)", "earliest": "write: least_recent(field)",
 	"iif": "write: if(condition, then, else)", "iff": "write: if(condition, then, else)", "case": "write: if(condition, then, if(…))",
 	"coalesce": "write: if(isNull(a), b, a)", "ifnull": "write: if(isNull(a), b, a)", "like": "write: field matches \"…*\"",
-	"match": "write: field matches /…/",
+	"match":  "write: field matches /…/",
 	"strlen": "write: length(field)", "len": "write: length(field)",
 	"strftime": "write: formatDate(field)", "strptime": "write: parseDate(field, \"yyyy-MM-dd\")", "tonumber": "write: num(field)",
 }
