@@ -3,6 +3,7 @@ package sql
 import (
 	"errors"
 	"fmt"
+	"regexp/syntax"
 	"strconv"
 	"strings"
 
@@ -431,6 +432,10 @@ func replacement(parts []core.RepPart) (string, error) {
 // clickFindAll makes the group wanted the first, which is the one that the
 // engine's function gives.
 func clickFindAll(p *Printer, e *core.Expr) (string, error) {
+	// extractAll ends at the first match that is empty; such matches do not count.
+	if re, err := syntax.Parse(e.Re.Source, syntax.Perl); err != nil || canBeEmpty(re) {
+		return "", fmt.Errorf("all matches of an expression that can match nothing cannot be asked of ClickHouse: say what a match must hold (%.40s)", e.Re.Source)
+	}
 	source := "(" + e.Re.Source + ")"
 	if e.N > 0 {
 		alone, err := onlyGroup(e.Re.Source, int(e.N))

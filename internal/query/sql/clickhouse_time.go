@@ -31,6 +31,9 @@ func clickOffset(p *Printer, ms string, z *time.Location) (string, error) {
 }
 
 // clickBucket is duckBucket in this engine's functions.
+// clickTimes are the times that core knows, of the years 1 to 9999.
+var clickTimes = strconv.FormatInt(firstMs, 10) + " AND " + strconv.FormatInt(lastMs, 10)
+
 func clickBucket(p *Printer, e *core.Expr) (string, error) {
 	ms, err := p.Value(e.Args[0])
 	if err != nil {
@@ -42,7 +45,7 @@ func clickBucket(p *Printer, e *core.Expr) (string, error) {
 	width := "toInt64(" + strconv.FormatInt(e.N, 10) + ")"
 	floor := "($1 - ($1 % $2 + $2) % $2)"
 	if utc(e.Zone) {
-		return fill(floor, []string{ms, width}), nil
+		return fill("CASE WHEN $1 BETWEEN "+clickTimes+" AND "+floor+" >= "+strconv.FormatInt(firstMs, 10)+" THEN "+floor+" END", []string{ms, width}), nil
 	}
 	off, err := clickOffset(p, ms, e.Zone)
 	if err != nil {
