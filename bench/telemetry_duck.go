@@ -29,7 +29,7 @@ func plainDuck(statements ...string) (n int64, err error) {
 		if db.Query(conn, s, &res) == db.StateError {
 			err = fmt.Errorf("DuckDB: %s: %s", s, db.ResultError(&res))
 		} else {
-			n = db.ValueInt64(&res, 0, 0)
+			n, err = number(&res)
 		}
 		db.DestroyResult(&res)
 		if err != nil {
@@ -37,6 +37,27 @@ func plainDuck(statements ...string) (n int64, err error) {
 		}
 	}
 	return n, nil
+}
+
+// number reads the one number of a result; 0 of a statement without rows.
+func number(res *db.Result) (int64, error) {
+	chunk := db.FetchChunk(*res)
+	if chunk.Ptr == nil {
+		return 0, nil
+	}
+	defer db.DestroyDataChunk(&chunk)
+	if db.DataChunkGetSize(chunk) == 0 {
+		return 0, nil
+	}
+	data := db.VectorGetData(db.DataChunkGetVector(chunk, 0))
+	switch t := db.ColumnType(res, 0); t {
+	case db.TypeBigInt, db.TypeHugeInt: // the low half of what is small
+		return *(*int64)(data), nil
+	case db.TypeInteger:
+		return int64(*(*int32)(data)), nil
+	default:
+		return 0, fmt.Errorf("DuckDB: the number is of type %v", t)
+	}
 }
 
 func sqlText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

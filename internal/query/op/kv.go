@@ -21,7 +21,6 @@ var kvOp = Operator{
 // kvStage is the stage as read.
 type kvStage struct {
 	parseOptions
-	auto  bool
 	re    *syntax.Regex
 	delim string
 	keys  []string
