@@ -13,7 +13,7 @@ var aliasOp = Operator{
 	Tier:    0,
 	Form:    "EXPRESSION as FIELD",
 	Help:    "Makes a field of an expression: another field, arithmetic, a function, if(…). The name of an existing field replaces it. A cast alone, such as num(x), rewrites its field.",
-	Example: `if(commandLine matches /aws bedrock delete/, "delete", "") as action`,
+	Example: `if(commandLine matches /aws[ ,]bedrock[ ,]delete/, "delete", "") as action`,
 }
 
 func compileAlias(b *builder, c *syntax.Cursor) error {
