@@ -32,6 +32,7 @@ type huntFlags struct {
 	keyFile, config string
 	explain, chart  bool
 	sql             bool
+	quiet           bool // of fields that no record has: a kept hunt asks for what may be there
 	memory, maxRows int
 	timeout         time.Duration
 }
@@ -176,6 +177,9 @@ func (p *program) hunt(ctx context.Context, h huntFlags, text string, paths []st
 		return queryError(text, err)
 	}
 	for _, w := range res.Warnings {
+		if h.quiet && w.Absent {
+			continue
+		}
 		fmt.Fprintf(p.stderr, "gatehouse: stage %d: %s\n", w.Stage, clean(w.Message))
 	}
 	if h.explain {

@@ -168,6 +168,7 @@ func (p *program) huntsRun() *cobra.Command {
 			if err != nil {
 				return usagef("--set: %v", err)
 			}
+			h.quiet = true
 			return p.hunt(ctx, h, text, args[1:])
 		})), &dir)
 	c.Flags().StringArrayVar(&set, "set", nil, "value of a parameter of the hunt, NAME=VALUE; may be repeated")

@@ -14,7 +14,7 @@ import (
 )
 
 // Compile reads a query and lowers it to a plan. The error is of type
-// syntax.Errors: the first mistake of the scope and of each stage, in the order
+// syntax.Errors: the first mistakes of the scope and of each stage, in the order
 // of the text; Render prints it with carets. Compile is safe for concurrent use.
 func Compile(src string, env *op.Env) (*op.Result, error) {
 	q, parseErr := syntax.Parse(src)
