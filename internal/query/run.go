@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -417,6 +418,9 @@ func fromEvent(v event.Value, t core.Type) any {
 		}
 		return v.N
 	case event.Float:
+		if math.IsInf(v.F, 0) || math.IsNaN(v.F) { // a record may say 1e400, which is no number of ours
+			return nil
+		}
 		return v.F
 	case event.Text:
 		if t == core.List {
