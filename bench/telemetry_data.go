@@ -150,7 +150,7 @@ var agents = []string{
 	"aws-sdk-java/2.25.{n} Linux/5.15.0-{n}-generic OpenJDK_64-Bit_Server_VM/17.0.{n} Java/17.0.{n} kotlin/1.9 vendor/Amazon.com_Inc. io/sync http/Apache cfg/retry-mode/legacy",
 	"aws-sdk-js/3.5{n}.0 ua/2.0 os/linux#6.1 lang/js md/nodejs#20.11.{n} api/s3#3.5{n}.0",
 	"[S3Console/0.4, aws-internal/3 aws-sdk-java/1.12.{n} Linux/5.10.{n} OpenJDK_64-Bit_Server_VM/25.372-b08 java/1.8.0_372 vendor/Oracle_Corporation cfg/retry-mode/standard]",
-	"APN/1.0 HashiCorp/1.0 Terraform/1.7.{n} (+https://www.terraform.io) terraform-provider-aws/5.{n}.0 (+https://registry.terraform.io/providers/hashicorp/aws) aws-sdk-go-v2/1.26.{n} os/linux lang/go#1.21.8",
+	"APN/1.0 HashiCorp/1.0 Terraform/1.7.{n} terraform-provider-aws/5.{n}.0 aws-sdk-go-v2/1.26.{n} os/linux lang/go#1.21.8",
 	"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/12{n}.0.0.0 Safari/537.36",
 	"s3.amazonaws.com", "lambda.amazonaws.com",
 }
