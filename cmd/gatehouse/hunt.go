@@ -152,7 +152,7 @@ func (p *program) hunt(ctx context.Context, h huntFlags, text string, paths []st
 	}
 	defer field.Close()
 	p.tellField(field, len(paths) > 0)
-	engine, err := app.OpenEngine(app.EngineOptions{Kind: h.engine, DSN: h.dsn, Temp: os.TempDir()})
+	engine, err := app.OpenEngine(app.EngineOptions{Kind: h.engine, DSN: h.dsn, Alone: h.sql, Temp: os.TempDir()})
 	if err != nil {
 		return err
 	}
