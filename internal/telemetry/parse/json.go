@@ -142,8 +142,9 @@ func (s *scanner) value(nest int) error {
 			w.depth, w.prev = w.depth-1, ']'
 			continue
 		case found == another:
-			if !dropped {
-				s.fail(at, Truncated, "the next record begins inside this one", in.buf[in.keep:in.pos])
+			const reason = "the next record begins inside this one"
+			if !dropped && !s.resume(at, reason) {
+				s.fail(at, Truncated, reason, in.buf[in.keep:in.pos])
 			}
 			return nil
 		}
@@ -155,11 +156,31 @@ func (s *scanner) value(nest int) error {
 			in.keep = in.pos
 		}
 		if found == nothing && !in.fill() {
+			if !dropped && in.err == io.EOF && s.resume(at, "ends inside a record") {
+				return nil
+			}
 			s.ended = s.ended || told
 			s.cut(at, in.buf[in.keep:in.pos])
 			return nil
 		}
 	}
+}
+
+// resume tells of the record at p, which is not whole, if a line inside it begins
+// like a record, and lets reading go on there: a line that was cut takes the next
+// one for a value of its own. The bytes that are read again are bounded by those
+// of the stream, so that reading stays linear.
+func (s *scanner) resume(p place, reason string) bool {
+	in := &s.in
+	kept := in.buf[in.keep:in.pos]
+	line := bytes.Index(kept, []byte("\n{")) + 1
+	s.again += int64(len(kept) - line)
+	if line == 0 || s.again > in.base+int64(in.pos)+windowSize {
+		return false
+	}
+	s.fail(p, Truncated, reason, kept[:line])
+	in.pos = in.keep + line
+	return true
 }
 
 // holdsRecords reports whether the array that w has just entered is the value

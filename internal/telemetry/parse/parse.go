@@ -122,6 +122,7 @@ type scanner struct {
 	fixed bool  // at is that of an envelope that all of the stream comes from
 	ended bool  // the stream stopped where it should not, or is given up
 	depth int   // of envelopes around the stream
+	again int64 // bytes that were read again behind a broken record
 }
 
 // place is where a value begins.
